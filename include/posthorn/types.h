@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Basic types, results and limits of libposthorn's API. */
+#ifndef POSTHORN_TYPES_H
+#define POSTHORN_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ph_vm;
+struct ph_vcpu;
+
+/* Errors are negative; results that the guest caused are positive. */
+enum ph_err {
+	PH_OK = 0,
+	PH_EINVAL = -1,  /* an argument is out of its stated range */
+	PH_ENOTSUP = -2, /* valid, but this build or backend does not do it */
+	PH_ENOSPC = -3,  /* a fixed table is full */
+	PH_ENOENT = -4,  /* no vCPU, GSI or route of that name */
+	PH_GUEST_GP = 1, /* the guest's access raises #GP(0) */
+};
+
+#define PH_VCPU_MAX     1024u /* vCPUs in one VM */
+#define PH_GSI_MAX      64u   /* GSIs in one routing table */
+#define PH_IOAPIC_PINS  24u
+#define PH_PIC_PINS     16u
+#define PH_NO_VECTOR    (-1)
+
+/* Where an interrupt came from; one counter each (SDM vol. 3, "Local and I/O APIC"). */
+#define PH_SOURCE_LIST(X) X(MSI, msi) X(IOAPIC, ioapic) X(PIC, pic) X(IPI, ipi) X(LVT, lvt)
+
+enum ph_source {
+#define PH_SOURCE_ENUM(upper, lower) PH_SOURCE_##upper,
+	PH_SOURCE_LIST(PH_SOURCE_ENUM)
+#undef PH_SOURCE_ENUM
+	PH_SOURCE_COUNT
+};
+
+/* Delivery counters of one vCPU, as `posthorn run` prints them.  Read from any thread. */
+struct ph_counters {
+	uint64_t posted_count[PH_SOURCE_COUNT]; /* interrupts accepted for this vCPU, by source */
+	uint64_t nmi_count;      /* NMIs accepted */
+	uint64_t injected_count; /* interrupts, NMIs and exceptions entered through injection */
+	uint64_t notified_count; /* notification IPIs sent to make this vCPU look */
+	uint64_t elided_count;   /* notifications not needed: the target was the running vCPU */
+	uint64_t woken_count;    /* wake-ups from the blocked state */
+	uint64_t kicked_count;   /* IPIs sent for a request, not for an interrupt */
+	uint64_t window_count;   /* interrupt and NMI windows opened */
+	uint64_t lap_count;      /* entries abandoned after IN_GUEST was published */
+	uint64_t entry_count;    /* entries into the guest */
+	uint64_t reinjected_count; /* events lost by an exit and injected again */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
