@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* The named ordering sites of the core: every access that a protocol leans on, for the fence audit. */
+#ifndef CORE_SITES_H
+#define CORE_SITES_H
+
+/*
+ * X(NAME, kind, what).  kind: RMW (locked), FENCE (full fence), PUBLISH (store and full fence),
+ * LOAD, STORE, STEP (a step that may be left out).  docs/ordering.md says what each pairs with.
+ */
+#define CORE_SITE_LIST(X) \
+	X(NONE, LOAD, "an access that no ordering leans on") \
+	X(POST_LEVEL, RMW, "post: the vector's trigger mode, before its PIR bit") \
+	X(POST_PIR, RMW, "post: set the PIR bit") \
+	X(POST_ON, RMW, "post: set ON; also the fence before the mode word is read") \
+	X(POST_MODE, LOAD, "post: read the mode word") \
+	X(POST_PCPU, LOAD, "post: read where it runs, after the mode word") \
+	X(POST_ELIDE, STEP, "post: no IPI when the target is the running vCPU and IN_GUEST") \
+	X(REQUEST_SET, RMW, "request: set the bits; also the fence before the mode word is read") \
+	X(REQUEST_EXITING, RMW, "request: IN_GUEST to EXITING, so that one kicker sends the IPI") \
+	X(WAKE_CLAIM, RMW, "wake: claim the sleeper, so that exactly one wake is sent") \
+	X(WAKE_BLOCKED, LOAD, "wake: is it blocked?") \
+	X(ENTER_PUBLISH, PUBLISH, "enter 3: IN_GUEST, full fence") \
+	X(ENTER_ON, LOAD, "enter 4: is ON set?") \
+	X(ENTER_REQUESTS, LOAD, "enter 5: requests pending?") \
+	X(ENTER_RECHECK_ON, STEP, "enter 4: look at ON after IN_GUEST is published") \
+	X(ENTER_RECHECK_REQUESTS, STEP, "enter 5: look at requests after IN_GUEST is published") \
+	X(ENTER_IRQS_OFF, STEP, "enter 2: interrupts off before IN_GUEST is published") \
+	X(ENTER_OUTSIDE, STORE, "enter 7: OUTSIDE") \
+	X(DRAIN_ON, RMW, "drain: clear ON before PIR is read; also the fence between") \
+	X(DRAIN_PIR, RMW, "drain: take the PIR word") \
+	X(DRAIN_LEVEL, LOAD, "drain: read the trigger mode after the PIR bit") \
+	X(SERVICE_REQUESTS, RMW, "enter 1: fetch and clear the requests") \
+	X(BLOCK_PUBLISH, PUBLISH, "block: announce the sleep, full fence") \
+	X(BLOCK_RECHECK, STEP, "block: look again after the announcement") \
+	X(BLOCK_CLAIM, RMW, "block: take the announcement back unless a waker has claimed it") \
+	X(LOAD_PCPU, STORE, "load: write where it runs, before IN_GUEST") \
+	X(SIPI_VECTOR, STORE, "sipi: the vector, before its request") \
+	X(LATCH_SEQUENCE, RMW, "latch: writer flips the copies") \
+	X(LATCH_READ, LOAD, "latch: reader's sequence before and after")
+
+enum core_site {
+#define CORE_SITE_ENUM(name, kind, what) SITE_##name,
+	CORE_SITE_LIST(CORE_SITE_ENUM)
+#undef CORE_SITE_ENUM
+	SITE_COUNT
+};
+
+#endif
