@@ -8,11 +8,8 @@
 #include <stdint.h>
 
 #include "hypervisor/loader/bundle.h"
+#include "hypervisor/vm/vm.h"
 
-struct vm_config; /* hypervisor/vm/vm.h */
-
-#define CONFIG_VM_MAX     64u
-#define CONFIG_CPU_MAX    64u
 #define CONFIG_ERROR_SIZE 160u
 
 /* The `host` directive. */
