@@ -115,6 +115,11 @@ bool ph_vcpu_queue_exception(struct ph_vcpu *vcpu, uint8_t vector, bool has_erro
 void ph_vcpu_nmi(struct ph_vcpu *vcpu);
 /* The guest executed IRET, or NMIs were unblocked otherwise (SVM: the IRET intercept).  Owner. */
 void ph_vcpu_nmi_unblocked(struct ph_vcpu *vcpu);
+/*
+ * A #DB exit.  True: it was the core's own single step over IRET, the guest must not see it (the core
+ * intercepts #DB itself only while it steps).  Owner.
+ */
+bool ph_vcpu_debug_exit(struct ph_vcpu *vcpu);
 /* An interrupt or NMI window opened (VINTR or interrupt-window exit).  Owner. */
 void ph_vcpu_window_exit(struct ph_vcpu *vcpu);
 /* The emulator finished an instruction: STI/MOV SS shadow ends (RIP was advanced).  Owner. */

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The vendor verbs: how an event chosen by enter.c reaches the guest.  Owner only. */
+#ifndef CORE_BACKEND_H
+#define CORE_BACKEND_H
+
+#include "core/vcpu.h"
+
+/* X(type, name, (arguments)): one list for every backend's table. */
+#define BACKEND_VERBS(X) \
+	X(void, reset, (struct ph_vcpu * vcpu)) \
+	/* After an exit, IRQs off: take back an event whose delivery the exit interrupted, and TPR. */ \
+	X(void, collect, (struct ph_vcpu * vcpu)) \
+	/* May a maskable interrupt (an NMI) be delivered at this instruction boundary? */ \
+	X(bool, intr_allowed, (const struct ph_vcpu *vcpu)) \
+	X(bool, nmi_allowed, (const struct ph_vcpu *vcpu)) \
+	/* Write the event for this entry; IRQs off, the entry can no longer be abandoned. */ \
+	X(void, inject, (struct ph_vcpu * vcpu, const struct event *event)) \
+	/* Ask for an exit when an interrupt or an NMI can be delivered, or no longer. */ \
+	X(void, set_windows, (struct ph_vcpu * vcpu, bool intr, bool nmi)) \
+	/* Give the guest its TPR; exit when it lowers TPR below `threshold` (a class; 0: never). */ \
+	X(void, set_tpr, (struct ph_vcpu * vcpu, uint8_t tpr, uint8_t threshold)) \
+	X(void, nmi_unblocked, (struct ph_vcpu * vcpu)) \
+	/* A #DB exit: true if it was the backend's own single step. */ \
+	X(bool, debug_exit, (struct ph_vcpu * vcpu)) \
+	X(void, end_shadow, (struct ph_vcpu * vcpu))
+
+struct backend {
+#define BACKEND_VERB(type, name, arguments) type(*name) arguments;
+	BACKEND_VERBS(BACKEND_VERB)
+#undef BACKEND_VERB
+};
+
+extern const struct backend backend_svm;
+extern const struct backend backend_soft;
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The only door for other CPUs: whatever reaches a vCPU from outside its owner comes through here. */
+#ifndef CORE_POST_H
+#define CORE_POST_H
+
+#include "core/vcpu.h"
+
+/*
+ * Post a fixed or lowest-priority interrupt.  `sender` is the vCPU whose owner thread calls, or
+ * NULL (a device, a host interrupt handler, another VM's thread): only with sender == target does
+ * it go straight into IRR.  Any thread or handler.
+ */
+void post_interrupt(struct ph_vcpu *sender, struct ph_vcpu *target, uint8_t vector, bool level,
+    enum ph_source source);
+
+/* Post one of REQUEST_*, then kick or wake so that the owner sees it before its next entry. */
+void post_request(struct ph_vcpu *target, uint32_t bits);
+
+/* NMI, INIT, SMI and start-up IPI as requests; the SIPI's vector travels beside. */
+void post_nmi(struct ph_vcpu *target);
+void post_sipi(struct ph_vcpu *target, uint8_t vector);
+
+/* Move PIR into IRR if ON is set; true if it was.  Owner. */
+bool post_drain(struct ph_vcpu *vcpu);
+
+/* Is anything posted that the owner has not drained?  Owner. */
+bool post_is_on(const struct ph_vcpu *vcpu);
+
+#endif

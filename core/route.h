@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Destination -> target set; between the sources and post.c on the interrupt's path. */
+#ifndef CORE_ROUTE_H
+#define CORE_ROUTE_H
+
+#include "core/vcpu.h"
+
+/* An interrupt message as it travels on the (virtual) system bus. */
+struct message {
+	uint32_t destination; /* 8 bits, 15 with extended_dest_id, 32 from an x2APIC ICR */
+	uint8_t vector;
+	uint8_t delivery;     /* enum apic_delivery */
+	uint8_t shorthand;    /* enum apic_shorthand; IPIs only */
+	bool is_logical;
+	bool is_level;
+	bool is_redirectable; /* MSI redirection hint: deliver as lowest priority */
+	bool from_x2apic;     /* destination is a 32-bit x2APIC one (broadcast 0xffffffff) */
+	enum ph_source source;
+};
+
+void route_init(struct ph_vm *vm);
+
+/*
+ * Deliver to every target.  `sender` as in post_interrupt().  Returns how many vCPUs accepted it.
+ * Any thread or handler.
+ */
+uint32_t route_deliver(struct ph_vm *vm, struct ph_vcpu *sender, const struct message *message);
+
+/* The owner's ID, LDR, DFR, mode or enable bits changed: publish them and mend the map.  Owner. */
+void route_publish_identity(struct ph_vcpu *vcpu);
+
+/* Copy one GSI's route out of the current table.  Any thread.  False: none. */
+bool route_gsi(struct ph_vm *vm, uint32_t gsi, struct ph_route *route);
+
+/* source_msi.c: decode an MSI into a message. */
+bool source_msi_decode(const struct ph_vm *vm, const struct ph_msi *msi, struct message *message);
+
+/* source_ioapic.c */
+void source_ioapic_init(struct ph_vm *vm);
+void source_ioapic_set_pin(struct ph_vm *vm, uint32_t pin, uint32_t user, bool level);
+/* An EOI message for a vector: clear Remote IRR, deliver again what is still asserted.  `sender` is
+ * the vCPU whose EOI it is.  Any thread. */
+void source_ioapic_eoi(struct ph_vm *vm, struct ph_vcpu *sender, uint8_t vector);
+/* IOAPIC RTE in ExtINT mode and the PIC's output reach vCPUs by post_request(REQUEST_EXTINT). */
+
+/* source_pic.c */
+void source_pic_init(struct ph_vm *vm);
+void source_pic_set_pin(struct ph_vm *vm, uint32_t pin, uint32_t user, bool level);
+/* INTA cycle: the vector to deliver (a spurious IRQ 7 if nothing is there any more).  Owner. */
+uint8_t source_pic_acknowledge(struct ph_vm *vm);
+bool source_pic_output(const struct ph_vm *vm);
+
+#endif
