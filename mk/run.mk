@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+# `make run`: a Debian kernel as a guest; the initrd with its self-test.
+
+SELFTEST := $(BUILD)/run/selftest
+INITRD   := $(BUILD)/run/initrd
+
+$(SELFTEST): $(call objects,host,tools/initrd/selftest.c)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -static -pthread $^ -o $@
+
+$(INITRD): $(SELFTEST) tools/initrd/init tools/make-initrd.sh
+	$(Q)tools/make-initrd.sh $@ $(SELFTEST)
+
+ALL_TARGETS += $(INITRD)

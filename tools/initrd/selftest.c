@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Self-test of a Linux guest's interrupts, run by the initrd's init: CPUs, timer, IPIs, UART,
+ * clocks. Prints a SELFTEST line per check and leaves by the debug-exit port (0 = all passed).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <linux/rtc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/io.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CPU_MAX		 64
+#define DEBUG_EXIT_PORT	 0xf4
+#define TICK_COUNT_MIN	 10
+#define TICK_DEADLINE_MS 20000
+#define PING_COUNT	 200
+#define PING_IPI_MIN	 20
+#define BARRIER_COUNT	 100
+#define UART_LINE	 64
+#define UART_LINE_COUNT	 8
+#define SLEEP_LATE_MS	 250
+#define CLOCK_TOLERANCE	 0.05
+#define RTC_SECONDS	 2
+#define RTC_EDGE_MS	 60
+#define WATCHDOG_SECONDS 150
+#define PM_TIMER_HZ	 3579545.0
+#define FADT_PM_TMR_BLK	 76
+
+struct row {
+	long count[CPU_MAX];
+};
+
+struct worker {
+	pthread_t thread;
+	int cpu;
+	int in, out;
+	long ticks;
+};
+
+static int cpu_count;
+static int failed_count;
+static int check_count;
+
+__attribute__((format(printf, 3, 4))) static void report(
+    bool passed, const char *name, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	printf("SELFTEST %s: %s: ", passed ? "PASS" : "FAIL", name);
+	vprintf(format, arguments);
+	putchar('\n');
+	va_end(arguments);
+	fflush(stdout);
+	check_count++;
+	failed_count += !passed;
+}
+
+static double now_ms(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec * 1e3 + (double)time.tv_nsec / 1e6;
+}
+
+static void pin_to(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		perror("sched_setaffinity");
+}
+
+/* Add the counts of every row of /proc/interrupts whose text holds @key; false when none does. */
+static bool add_interrupt_rows(const char *key, struct row *row)
+{
+	FILE *file = fopen("/proc/interrupts", "r");
+	char line[4096];
+	bool found = false;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		char *at = strchr(line, ':');
+
+		if (!at || !strstr(line, key))
+			continue;
+		found = true;
+		at++;
+		for (int cpu = 0; cpu < cpu_count; cpu++)
+			row->count[cpu] += strtol(at, &at, 10);
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static struct row read_rows(const char *const keys[])
+{
+	struct row row = { { 0 } };
+
+	for (; *keys; keys++)
+		add_interrupt_rows(*keys, &row);
+	return row;
+}
+
+static const char *const local_timer_keys[] = { "LOC:", NULL };
+/* A wake-up of another CPU may travel as a reschedule or as a function-call IPI. */
+static const char *const ipi_keys[] = { "RES:", "CAL:", "TLB:", NULL };
+static const char *const call_keys[] = { "CAL:", NULL };
+
+/* Write " cpuI +N" for each CPU into @text; returns the least growth. */
+static long describe_growth(
+    const struct row *before, const struct row *after, char *text, size_t size)
+{
+	long least = 0;
+	size_t used = 0;
+
+	text[0] = 0;
+	for (int cpu = 0; cpu < cpu_count; cpu++) {
+		long growth = after->count[cpu] - before->count[cpu];
+
+		if (!cpu || growth < least)
+			least = growth;
+		if (used < size)
+			used += (size_t)snprintf(
+			    text + used, size - used, " cpu%d +%ld", cpu, growth);
+	}
+	return least;
+}
+
+static int command_line_number(const char *key, int otherwise)
+{
+	FILE *file = fopen("/proc/cmdline", "r");
+	char line[4096] = "";
+	char *at;
+
+	if (file) {
+		if (!fgets(line, sizeof(line), file))
+			line[0] = 0;
+		fclose(file);
+	}
+	at = strstr(line, key);
+	return at ? atoi(at + strlen(key)) : otherwise;
+}
+
+static void check_cpus(void)
+{
+	int configured = (int)sysconf(_SC_NPROCESSORS_CONF);
+	int wanted = command_line_number("posthorn.cpus=", configured);
+
+	report(cpu_count == wanted, "cpus", "%d of %d up", cpu_count, wanted);
+}
+
+static void *spin_until_ticks(void *argument)
+{
+	struct worker *worker = argument;
+	double deadline = now_ms() + TICK_DEADLINE_MS;
+	long start;
+
+	pin_to(worker->cpu);
+	start = read_rows(local_timer_keys).count[worker->cpu];
+	do {
+		for (volatile int i = 0; i < 100000; i++)
+			;
+		worker->ticks = read_rows(local_timer_keys).count[worker->cpu] - start;
+	} while (worker->ticks < TICK_COUNT_MIN && now_ms() < deadline);
+	return NULL;
+}
+
+/* All CPUs at once, so that a timer lost on one CPU while another is busy shows. */
+static void check_timer(void)
+{
+	struct worker workers[CPU_MAX] = { 0 };
+	char text[1024];
+	size_t used = 0;
+	bool passed = true;
+	double start = now_ms();
+
+	for (int cpu = 0; cpu < cpu_count; cpu++) {
+		workers[cpu].cpu = cpu;
+		pthread_create(&workers[cpu].thread, NULL, spin_until_ticks, &workers[cpu]);
+	}
+	for (int cpu = 0; cpu < cpu_count; cpu++) {
+		pthread_join(workers[cpu].thread, NULL);
+		passed = passed && workers[cpu].ticks >= TICK_COUNT_MIN;
+		if (used < sizeof(text))
+			used += (size_t)snprintf(text + used, sizeof(text) - used, " cpu%d +%ld",
+			    cpu, workers[cpu].ticks);
+	}
+	report(passed, "timer", "LOC%s in %.0f ms (at least +%d each)", text, now_ms() - start,
+	    TICK_COUNT_MIN);
+}
+
+static void *echo_bytes(void *argument)
+{
+	struct worker *worker = argument;
+	char byte;
+
+	pin_to(worker->cpu);
+	while (read(worker->in, &byte, 1) == 1) {
+		if (write(worker->out, &byte, 1) != 1)
+			break;
+	}
+	return NULL;
+}
+
+/* Bounce a byte between @from and @to; both sleep in between, so each wake-up is an IPI. */
+static bool ping_pong(int from, int to)
+{
+	int there[2], back[2];
+	struct worker echo = { .cpu = to };
+	char byte = 'p';
+	int done = 0;
+
+	if (pipe(there) || pipe(back))
+		return false;
+	echo.in = there[0];
+	echo.out = back[1];
+	pthread_create(&echo.thread, NULL, echo_bytes, &echo);
+	pin_to(from);
+	while (done < PING_COUNT && write(there[1], &byte, 1) == 1 && read(back[0], &byte, 1) == 1)
+		done++;
+	close(there[1]);
+	pthread_join(echo.thread, NULL);
+	close(there[0]);
+	close(back[0]);
+	close(back[1]);
+	return done == PING_COUNT;
+}
+
+static void check_wakeup_ipis(void)
+{
+	struct row before = read_rows(ipi_keys), after;
+	bool complete = true;
+	char text[1024];
+	long least;
+
+	for (int cpu = 0; cpu < cpu_count; cpu++)
+		complete = ping_pong(cpu, (cpu + 1) % cpu_count) && complete;
+	after = read_rows(ipi_keys);
+	least = describe_growth(&before, &after, text, sizeof(text));
+	report(complete && least >= PING_IPI_MIN, "ipi-wake",
+	    "RES+CAL+TLB%s by %d round trips to each neighbour (at least +%d each)", text,
+	    PING_COUNT, PING_IPI_MIN);
+}
+
+static atomic_bool spinners_stop;
+static atomic_int spinners_started;
+
+static void *spin(void *argument)
+{
+	const struct worker *worker = argument;
+
+	pin_to(worker->cpu);
+	atomic_fetch_add(&spinners_started, 1);
+	while (!atomic_load(&spinners_stop))
+		;
+	return NULL;
+}
+
+static int membarrier(int command)
+{
+	return (int)syscall(__NR_membarrier, command, 0, 0);
+}
+
+/*
+ * An expedited membarrier interrupts each other CPU that runs this process and returns only
+ * after all have answered: one function-call IPI per call and spinning CPU.
+ */
+static void check_call_ipis(void)
+{
+	struct worker workers[CPU_MAX] = { 0 };
+	struct row before, after;
+	char text[1024];
+	bool called = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+	long least = BARRIER_COUNT;
+
+	pin_to(0);
+	for (int cpu = 1; cpu < cpu_count; cpu++) {
+		workers[cpu].cpu = cpu;
+		pthread_create(&workers[cpu].thread, NULL, spin, &workers[cpu]);
+	}
+	while (atomic_load(&spinners_started) < cpu_count - 1)
+		usleep(1000);
+	before = read_rows(call_keys);
+	for (int i = 0; i < BARRIER_COUNT; i++)
+		called = called && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
+	after = read_rows(call_keys);
+	atomic_store(&spinners_stop, true);
+	for (int cpu = 1; cpu < cpu_count; cpu++) {
+		long growth = after.count[cpu] - before.count[cpu];
+
+		pthread_join(workers[cpu].thread, NULL);
+		least = growth < least ? growth : least;
+	}
+	describe_growth(&before, &after, text, sizeof(text));
+	/* A kernel thread may stand on the CPU at the moment of a call: allow one in ten. */
+	report(called && least >= BARRIER_COUNT * 9 / 10, "ipi-call",
+	    "CAL%s by %d calls from cpu0", text, BARRIER_COUNT);
+}
+
+/* Each line is drained before the next, so each needs a transmit interrupt of its own. */
+static bool write_lines(int tty)
+{
+	char line[UART_LINE];
+
+	memset(line, '.', sizeof(line));
+	line[sizeof(line) - 1] = '\n';
+	for (int i = 0; i < UART_LINE_COUNT; i++) {
+		if (write(tty, line, sizeof(line)) != (ssize_t)sizeof(line) || tcdrain(tty))
+			return false;
+	}
+	return true;
+}
+
+static void check_uart(void)
+{
+	int tty = open("/dev/ttyS0", O_RDWR | O_NOCTTY);
+	struct row before = { { 0 } }, after = { { 0 } };
+	long total = 0;
+	bool written;
+
+	if (tty < 0) {
+		report(false, "uart", "cannot open /dev/ttyS0: %s", strerror(errno));
+		return;
+	}
+	tcdrain(tty);
+	written = add_interrupt_rows("ttyS0", &before) && write_lines(tty);
+	add_interrupt_rows("ttyS0", &after);
+	for (int cpu = 0; cpu < cpu_count; cpu++)
+		total += after.count[cpu] - before.count[cpu];
+	close(tty);
+	report(written && total >= UART_LINE_COUNT, "uart",
+	    "ttyS0 +%ld by %d lines written (at least +%d)", total, UART_LINE_COUNT,
+	    UART_LINE_COUNT);
+}
+
+static double uptime_seconds(void)
+{
+	FILE *file = fopen("/proc/uptime", "r");
+	double seconds = 0;
+
+	if (file) {
+		if (fscanf(file, "%lf", &seconds) != 1)
+			seconds = 0;
+		fclose(file);
+	}
+	return seconds;
+}
+
+/* The I/O port of the ACPI PM timer by the FADT, 0 when there is none. */
+static uint16_t pm_timer_port(void)
+{
+	FILE *file = fopen("/sys/firmware/acpi/tables/FACP", "r");
+	uint32_t port = 0;
+
+	if (!file)
+		return 0;
+	if (fseek(file, FADT_PM_TMR_BLK, SEEK_SET) || fread(&port, sizeof(port), 1, file) != 1)
+		port = 0;
+	fclose(file);
+	return (uint16_t)port;
+}
+
+static void check_sleep(void)
+{
+	uint16_t port = pm_timer_port();
+	bool has_pm_timer = port && iopl(3) == 0;
+	uint32_t pm_start = has_pm_timer ? inl(port) : 0;
+	double uptime_start = uptime_seconds(), start = now_ms();
+	double slept, uptime, pm_seconds;
+	bool passed;
+
+	sleep(1);
+	slept = now_ms() - start;
+	uptime = uptime_seconds() - uptime_start;
+	/* 24 bits are enough: the counter wraps after 4.69 s. */
+	pm_seconds = has_pm_timer ? ((inl(port) - pm_start) & 0xffffff) / PM_TIMER_HZ : 0;
+
+	passed = slept >= 1000 && slept <= 1000 + SLEEP_LATE_MS;
+	report(passed, "sleep", "sleep 1 took %.1f ms by CLOCK_MONOTONIC (1000 to %d)", slept,
+	    1000 + SLEEP_LATE_MS);
+	/* /proc/uptime counts hundredths. */
+	passed = uptime * 1000 > slept - 21 && uptime * 1000 < slept + 21;
+	report(passed, "uptime", "%.2f s by /proc/uptime (within 0.02 of it)", uptime);
+	if (has_pm_timer) {
+		double ratio = pm_seconds * 1000 / slept;
+
+		passed = ratio > 1 - CLOCK_TOLERANCE && ratio < 1 + CLOCK_TOLERANCE;
+		report(passed, "pm-timer", "%.1f ms by the ACPI PM timer (within %.0f %%)",
+		    pm_seconds * 1000, CLOCK_TOLERANCE * 100);
+	} else {
+		report(false, "pm-timer", "no ACPI PM timer (no FADT or no iopl)");
+	}
+}
+
+/* Wait for the RTC's seconds to change; returns the time, or 0 when it stands still. */
+static double next_rtc_edge(int rtc)
+{
+	struct rtc_time first = { 0 }, time = { 0 };
+	double deadline = now_ms() + 5000;
+
+	if (ioctl(rtc, RTC_RD_TIME, &first))
+		return 0;
+	do {
+		usleep(2000);
+		if (ioctl(rtc, RTC_RD_TIME, &time))
+			return 0;
+		if (time.tm_sec != first.tm_sec)
+			return now_ms();
+	} while (now_ms() < deadline);
+	return 0;
+}
+
+static void check_rtc(void)
+{
+	int rtc = open("/dev/rtc0", O_RDONLY);
+	double start, end = 0, off;
+
+	if (rtc < 0) {
+		report(false, "rtc", "cannot open /dev/rtc0: %s", strerror(errno));
+		return;
+	}
+	start = next_rtc_edge(rtc);
+	for (int i = 0; start > 0 && i < RTC_SECONDS; i++)
+		end = next_rtc_edge(rtc);
+	close(rtc);
+	off = end - start - RTC_SECONDS * 1000;
+	report(start > 0 && end > 0 && off > -RTC_EDGE_MS * 2 && off < RTC_EDGE_MS * 2, "rtc",
+	    "%d RTC seconds took %.1f ms (within %d)", RTC_SECONDS, end - start,
+	    RTC_EDGE_MS * 2);
+}
+
+static int run_checks(void)
+{
+	cpu_count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+	if (cpu_count < 1 || cpu_count > CPU_MAX) {
+		report(false, "cpus", "%d CPUs, this test knows 1 to %d", cpu_count, CPU_MAX);
+		return 1;
+	}
+	check_cpus();
+	check_timer();
+	if (cpu_count > 1) {
+		check_wakeup_ipis();
+		check_call_ipis();
+	} else {
+		printf("SELFTEST SKIP: ipi-wake, ipi-call: one CPU only\n");
+	}
+	check_uart();
+	check_sleep();
+	check_rtc();
+	return failed_count ? 1 : 0;
+}
+
+
+/* Run the checks in a child, so that one that hangs in the kernel is still reported. */
+static bool run_guarded(void)
+{
+	struct timespec limit = { .tv_sec = WATCHDOG_SECONDS };
+	sigset_t chld;
+	int status = 0;
+	pid_t child;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, NULL);
+	child = fork();
+	if (child == 0)
+		_exit(run_checks());
+	if (child < 0 || sigtimedwait(&chld, NULL, &limit) < 0) {
+		printf("SELFTEST FAIL: watchdog: no end after %d s\n", WATCHDOG_SECONDS);
+		return false;
+	}
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+int main(void)
+{
+	bool passed = run_guarded();
+
+	printf("SELFTEST %s: the whole\n", passed ? "PASS" : "FAIL");
+	fflush(stdout);
+	tcdrain(STDOUT_FILENO);
+	if (iopl(3) == 0)
+		outb(passed ? 0 : 1, DEBUG_EXIT_PORT);
+	/* No debug-exit device: init powers off, the line above is the verdict. */
+	return passed ? 0 : 1;
+}
