@@ -20,8 +20,8 @@
 	/* Give the guest its TPR; exit when it lowers TPR below `threshold` (a class; 0: never). */ \
 	X(void, set_tpr, (struct ph_vcpu * vcpu, uint8_t tpr, uint8_t threshold)) \
 	X(void, nmi_unblocked, (struct ph_vcpu * vcpu)) \
-	/* A #DB exit: true if it was the backend's own single step. */ \
-	X(bool, debug_exit, (struct ph_vcpu * vcpu)) \
+	/* An exception exit: true if it was the #DB of the backend's own single step. */ \
+	X(bool, exception_exit, (struct ph_vcpu * vcpu, uint8_t vector)) \
 	X(void, end_shadow, (struct ph_vcpu * vcpu))
 
 struct backend {

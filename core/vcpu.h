@@ -80,6 +80,7 @@ struct lapic {
 	bool irr_pending;  /* false only if IRR is empty */
 	int16_t highest_isr; /* cache; PH_NO_VECTOR when ISR is empty */
 	bool is_bsp;
+	bool accepts_pic;  /* as published: LINT0 takes the 8259's INTR */
 	bool extint_pending; /* an ExtINT message waits for its INTA */
 	uint8_t lint_seen; /* pin levels last handled, for edges */
 };
@@ -87,7 +88,7 @@ struct lapic {
 enum activity { ACTIVITY_ACTIVE, ACTIVITY_HALTED, ACTIVITY_WAIT_FOR_SIPI };
 
 /* An event chosen for, or lost by, an entry.  Owner only. */
-enum event_kind { EVENT_NONE, EVENT_INTR, EVENT_EXTINT, EVENT_NMI, EVENT_EXCEPTION, EVENT_SOFT };
+enum event_kind { EVENT_NONE, EVENT_INTR, EVENT_EXTINT, EVENT_NMI, EVENT_EXCEPTION };
 struct event {
 	enum event_kind kind;
 	uint8_t vector;
@@ -100,7 +101,7 @@ struct events {
 	struct event exception; /* raised by the owner, not yet entered */
 	uint8_t nmi_pending_count; /* 0..2: one in service may have one behind it */
 	bool nmi_masked;        /* an NMI is in service until IRET */
-	bool smi_pending;
+
 };
 
 struct ph_vcpu {
@@ -123,9 +124,13 @@ struct ph_vcpu {
 	uint64_t nmi_iret_rip;   /* RIP of the IRET that will unblock NMIs */
 	bool nmi_awaits_iret;    /* IRET seen, not yet completed */
 	bool nmi_steps;          /* RFLAGS.TF is ours, to see that IRET complete */
+	bool nmi_step_kept_tf;   /* RFLAGS.TF and exception intercepts as they were before the step */
+	uint32_t nmi_step_kept_exceptions;
+	bool intr_window;        /* windows asked for at present */
+	bool nmi_window;
 	bool soft_intr_allowed;
 	bool soft_nmi_allowed;
-	struct event soft_event; /* PH_BACKEND_SOFT: committed for this entry */
+	struct ph_event soft_event; /* PH_BACKEND_SOFT: committed for this entry */
 };
 
 /* ---- Routing and the interrupt controllers: shared by all vCPUs ---------------------------- */

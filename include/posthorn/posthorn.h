@@ -116,12 +116,12 @@ void ph_vcpu_nmi(struct ph_vcpu *vcpu);
 /* The guest executed IRET, or NMIs were unblocked otherwise (SVM: the IRET intercept).  Owner. */
 void ph_vcpu_nmi_unblocked(struct ph_vcpu *vcpu);
 /*
- * A #DB exit.  True: it was the core's own single step over IRET, the guest must not see it (the core
- * intercepts #DB itself only while it steps).  Owner.
+ * An exception exit; call it before anything else is done with one.  True: it was the #DB of the
+ * core's own single step over IRET, and the guest must not see it.  While it steps, the core
+ * intercepts every exception: one that is not swallowed goes back by ph_vcpu_queue_exception().
+ * Owner.
  */
-bool ph_vcpu_debug_exit(struct ph_vcpu *vcpu);
-/* An interrupt or NMI window opened (VINTR or interrupt-window exit).  Owner. */
-void ph_vcpu_window_exit(struct ph_vcpu *vcpu);
+bool ph_vcpu_exception_exit(struct ph_vcpu *vcpu, uint8_t vector);
 /* The emulator finished an instruction: STI/MOV SS shadow ends (RIP was advanced).  Owner. */
 void ph_vcpu_end_shadow(struct ph_vcpu *vcpu);
 
@@ -139,6 +139,11 @@ struct ph_event {
  */
 struct ph_event ph_vcpu_take_event(struct ph_vcpu *vcpu);
 void ph_vcpu_set_interruptible(struct ph_vcpu *vcpu, bool intr, bool nmi);
+/*
+ * PH_BACKEND_SOFT, inside enter(): true when an event waits for the guest to become interruptible, so
+ * that the embedder returns as soon as it is.  Owner.
+ */
+bool ph_vcpu_wants_window(const struct ph_vcpu *vcpu);
 
 /* ---- The local APIC's doors ---------------------------------------------------------------- */
 

@@ -40,6 +40,27 @@ enum ph_source {
 	PH_SOURCE_COUNT
 };
 
+/* Events of the trace ring (platform.trace); the detail's meaning in brackets. */
+#define PH_TRACE_LIST(X) \
+	X(POST, post)         /* an interrupt was accepted for the vCPU [vector] */ \
+	X(NOTIFY, notify)     /* a notification IPI was sent [0] */ \
+	X(WAKE, wake)         /* a blocked vCPU was woken [0] */ \
+	X(KICK, kick)         /* an IPI was sent for a request [request bits] */ \
+	X(ENTER, enter)       /* entry into the guest [0] */ \
+	X(LAP, lap)           /* an entry was abandoned [0] */ \
+	X(INJECT, inject)     /* an event goes in with this entry [kind << 8 | vector] */ \
+	X(WINDOW, window)     /* a window was asked for [bit 0 interrupt, bit 1 NMI] */ \
+	X(BLOCK, block)       /* the vCPU goes to sleep [0] */ \
+	X(EOI, eoi)           /* end of interrupt [vector] */ \
+	X(EXIT, exit)         /* the guest exited; written by the embedder [exit code] */
+
+enum ph_trace_event {
+#define PH_TRACE_ENUM(upper, lower) PH_TRACE_##upper,
+	PH_TRACE_LIST(PH_TRACE_ENUM)
+#undef PH_TRACE_ENUM
+	PH_TRACE_COUNT
+};
+
 /* Delivery counters of one vCPU, as `posthorn run` prints them.  Read from any thread. */
 struct ph_counters {
 	uint64_t posted_count[PH_SOURCE_COUNT]; /* interrupts accepted for this vCPU, by source */

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/* The only place of entry ordering: post.c -> here -> the guest.  Steps as in docs/ordering.md. */
+#include "core/enter.h"
+#include "core/backend.h"
+#include "core/lapic.h"
+#include "core/post.h"
+#include "core/route.h"
+#include "core/trace.h"
+
+/* ---- Step 1: requests and the choice of an event ------------------------------------------- */
+
+static void enter_take_init(struct ph_vcpu *vcpu)
+{
+	lapic_reset(vcpu, true);
+	enter_reset(vcpu);
+	vcpu->backend->reset(vcpu);
+	vcpu->platform->init(vcpu, vcpu->host);
+	vcpu->activity = vcpu->lapic.is_bsp ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_FOR_SIPI;
+}
+
+static void enter_take_sipi(struct ph_vcpu *vcpu)
+{
+	/* SDM vol. 3, "Typical BSP Initialization Sequence": ignored unless waiting for it. */
+	if (vcpu->activity != ACTIVITY_WAIT_FOR_SIPI)
+		return;
+	vcpu->activity = ACTIVITY_ACTIVE;
+	vcpu->platform->start(vcpu, vcpu->host,
+	    (uint8_t)shared32_load(&vcpu->shared.sipi_vector, SIPI_VECTOR));
+}
+
+static void enter_take_nmi(struct ph_vcpu *vcpu)
+{
+	struct events *events = &vcpu->events;
+	/* One NMI is latched while another is being handled (SDM vol. 3, "Handling Multiple NMIs"). */
+	uint8_t limit = events->nmi_masked ? 1 : 2;
+
+	if (events->nmi_pending_count < limit)
+		events->nmi_pending_count++;
+}
+
+static void enter_service_requests(struct ph_vcpu *vcpu)
+{
+	uint32_t requests =
+	    shared32_and(&vcpu->shared.requests, PH_REQUEST_HOST_MASK, SERVICE_REQUESTS);
+
+	if (requests & REQUEST_INIT)
+		enter_take_init(vcpu);
+	if (requests & REQUEST_SIPI)
+		enter_take_sipi(vcpu);
+	if (requests & REQUEST_NMI)
+		enter_take_nmi(vcpu);
+	if (requests & REQUEST_SMI)
+		vcpu->platform->smi(vcpu, vcpu->host);
+	if (requests & REQUEST_TIMER)
+		lapic_timer_service(vcpu);
+	if (requests & REQUEST_LINT)
+		source_lvt_lint_service(vcpu);
+	if (requests & REQUEST_EXTINT)
+		vcpu->lapic.extint_pending = true;
+}
+
+/* Is an ExtINT waiting?  PIC first: its INTR pin does not take part in the APIC's priorities. */
+static bool enter_has_extint(const struct ph_vcpu *vcpu)
+{
+	return vcpu->lapic.extint_pending ||
+	    (vcpu->lapic.accepts_pic && source_pic_output(vcpu->vm));
+}
+
+/* The event to take next, by priority, and windows for what has to wait. */
+struct choice {
+	struct event event;
+	struct event *slot; /* where an exception or a lost event waits; NULL: a new event */
+	bool intr_window;
+	bool nmi_window;
+};
+
+static struct event enter_pending_intr(struct ph_vcpu *vcpu)
+{
+	struct event event = {.kind = EVENT_NONE};
+	int vector;
+
+	if (enter_has_extint(vcpu)) {
+		event.kind = EVENT_EXTINT;
+		return event;
+	}
+	vector = lapic_deliverable(vcpu);
+	if (vector != PH_NO_VECTOR) {
+		event.kind = EVENT_INTR;
+		event.vector = (uint8_t)vector;
+	}
+	return event;
+}
+
+/*
+ * One event an entry, by SDM vol. 3, table "Priority Among Concurrent Events": an event whose
+ * delivery was cut short goes first as it was; then faults of the current instruction, NMI, INTR.
+ */
+static struct choice enter_choose(struct ph_vcpu *vcpu)
+{
+	const struct backend *backend = vcpu->backend;
+	struct events *events = &vcpu->events;
+	struct event intr = enter_pending_intr(vcpu);
+	struct choice choice = {.event = {.kind = EVENT_NONE}};
+
+	if (events->exception.kind != EVENT_NONE) {
+		choice.slot = &events->exception;
+		choice.event = events->exception;
+	} else if (events->lost.kind != EVENT_NONE) {
+		choice.slot = &events->lost;
+		choice.event = events->lost;
+	} else if (events->nmi_pending_count && backend->nmi_allowed(vcpu)) {
+		choice.event.kind = EVENT_NMI;
+		choice.event.vector = 2;
+	} else if (intr.kind != EVENT_NONE && backend->intr_allowed(vcpu)) {
+		choice.event = intr;
+		intr.kind = EVENT_NONE;
+	}
+	choice.intr_window = intr.kind != EVENT_NONE;
+	choice.nmi_window = events->nmi_pending_count >
+	    (choice.event.kind == EVENT_NMI && !choice.slot ? 1 : 0);
+	return choice;
+}
+
+static void enter_set_windows(struct ph_vcpu *vcpu, const struct choice *choice)
+{
+	/* The NMI window depends on the guest's progress through IRET: look each time. */
+	if (choice->intr_window == vcpu->intr_window && choice->nmi_window == vcpu->nmi_window &&
+	    !choice->nmi_window)
+		return;
+	if ((choice->intr_window && !vcpu->intr_window) ||
+	    (choice->nmi_window && !vcpu->nmi_window)) {
+		vcpu->counters.window_count++;
+		trace_event(vcpu, TRACE_WINDOW,
+		    (choice->intr_window ? 1u : 0u) | (choice->nmi_window ? 2u : 0u));
+	}
+	vcpu->intr_window = choice->intr_window;
+	vcpu->nmi_window = choice->nmi_window;
+	vcpu->backend->set_windows(vcpu, choice->intr_window, choice->nmi_window);
+}
+
+/* The class below which the guest must not lower TPR unseen: that of an interrupt TPR holds back. */
+static uint8_t enter_tpr_threshold(struct ph_vcpu *vcpu)
+{
+	int vector;
+
+	if (!vcpu->lapic.irr_pending)
+		return 0;
+	vector = lapic_highest_irr(vcpu);
+	if (vector == PH_NO_VECTOR || (uint32_t)vector >> 4 > (uint32_t)lapic_reg(vcpu, APIC_TPR) >> 4)
+		return 0;
+	return (uint8_t)((uint32_t)vector >> 4);
+}
+
+static void enter_prepare(struct ph_vcpu *vcpu, struct choice *choice)
+{
+	*choice = enter_choose(vcpu);
+	enter_set_windows(vcpu, choice);
+	vcpu->backend->set_tpr(vcpu, (uint8_t)lapic_reg(vcpu, APIC_TPR), enter_tpr_threshold(vcpu));
+}
+
+/* ---- Between 5 and 6: the entry can no longer be abandoned --------------------------------- */
+
+/* A new event leaves where it was pending; one from a slot was acknowledged when it was new. */
+static void enter_acknowledge(struct ph_vcpu *vcpu, struct event *event)
+{
+	switch (event->kind) {
+	case EVENT_INTR:
+		lapic_acknowledge(vcpu, event->vector);
+		break;
+	case EVENT_EXTINT:
+		vcpu->lapic.extint_pending = false;
+		event->vector = source_pic_acknowledge(vcpu->vm);
+		break;
+	case EVENT_NMI:
+		vcpu->events.nmi_pending_count--;
+		vcpu->events.nmi_masked = true;
+		break;
+	case EVENT_NONE:
+	case EVENT_EXCEPTION:
+		break;
+	}
+}
+
+/*
+ * Only here does the choice become real: INTA, the NMI latch, EVENTINJ.  An abandoned entry has
+ * nothing to undo (docs/adr/0001).
+ */
+static void enter_commit(struct ph_vcpu *vcpu, struct choice *choice)
+{
+	if (choice->event.kind == EVENT_NONE)
+		return;
+	if (choice->slot) {
+		if (choice->slot == &vcpu->events.lost)
+			vcpu->counters.reinjected_count++;
+		choice->slot->kind = EVENT_NONE;
+	} else {
+		enter_acknowledge(vcpu, &choice->event);
+	}
+	vcpu->counters.injected_count++;
+	trace_event(vcpu, TRACE_INJECT, (uint64_t)choice->event.kind << 8 | choice->event.vector);
+	vcpu->backend->inject(vcpu, &choice->event);
+	choice->event.kind = EVENT_NONE;
+}
+
+/* ---- The mode word ------------------------------------------------------------------------- */
+
+static void enter_publish_in_guest(struct ph_vcpu *vcpu)
+{
+	/* OUTSIDE now, and only the owner leaves OUTSIDE: a plain read, the next generation. */
+	uint32_t mode = shared32_load(&vcpu->shared.mode, NONE);
+
+	shared32_publish(&vcpu->shared.mode, (mode | MODE_STATE_MASK) + 1u + MODE_IN_GUEST,
+	    ENTER_PUBLISH);
+}
+
+static void enter_publish_outside(struct ph_vcpu *vcpu)
+{
+	/* May overwrite EXITING: its kicker has set a request, which the next lap services. */
+	uint32_t mode = shared32_load(&vcpu->shared.mode, NONE);
+
+	shared32_store_release(&vcpu->shared.mode, mode & ~MODE_STATE_MASK, ENTER_OUTSIDE);
+}
+
+static bool enter_has_requests(const struct ph_vcpu *vcpu)
+{
+	return shared32_load(&vcpu->shared.requests, ENTER_REQUESTS) != 0;
+}
+
+/* ---- Blocking ------------------------------------------------------------------------------ */
+
+/* Can anything end HLT or wait-for-SIPI now?  SDM vol. 2, "HLT". */
+static bool enter_is_wakeable(struct ph_vcpu *vcpu)
+{
+	const struct events *events = &vcpu->events;
+
+	if (vcpu->activity == ACTIVITY_WAIT_FOR_SIPI)
+		return false;
+	if (events->exception.kind != EVENT_NONE || events->lost.kind != EVENT_NONE)
+		return true;
+	if (events->nmi_pending_count && vcpu->backend->nmi_allowed(vcpu))
+		return true;
+	return vcpu->backend->intr_allowed(vcpu) && enter_pending_intr(vcpu).kind != EVENT_NONE;
+}
+
+/*
+ * Publish the sleep, fence, look again, sleep.  BLOCK_PUBLISH pairs with POST_ON and REQUEST_SET: a
+ * sender that does not see the announcement has set ON or a request that the recheck sees.
+ */
+static void enter_block(struct ph_vcpu *vcpu)
+{
+	shared32_publish(&vcpu->shared.blocked, BLOCKED_YES, BLOCK_PUBLISH);
+	if (SHARED_STEP(BLOCK_RECHECK) && (post_is_on(vcpu) || enter_has_requests(vcpu)) &&
+	    shared32_cmpxchg(&vcpu->shared.blocked, BLOCKED_YES, BLOCKED_NO, BLOCK_CLAIM) ==
+		BLOCKED_YES)
+		return;
+	/* Not claimed back: a wake-up is or will be on its way, and this consumes it. */
+	trace_event(vcpu, TRACE_BLOCK, 0);
+	vcpu->platform->sleep(vcpu, vcpu->host);
+}
+
+/* Step 1 as far as the choice; false: not to enter now (blocked, look again). */
+static bool enter_service(struct ph_vcpu *vcpu)
+{
+	if (enter_has_requests(vcpu))
+		enter_service_requests(vcpu);
+	post_drain(vcpu);
+	if (vcpu->activity == ACTIVITY_ACTIVE)
+		return true;
+	if (enter_is_wakeable(vcpu)) {
+		vcpu->activity = ACTIVITY_ACTIVE;
+		return true;
+	}
+	enter_block(vcpu);
+	return false;
+}
+
+/* ---- The order ----------------------------------------------------------------------------- */
+
+/* Steps 4 and 5: true if something came that this entry did not count on. */
+static bool enter_recheck(struct ph_vcpu *vcpu)
+{
+	/* Injected delivery: what is drained now needs a new choice. */
+	if (SHARED_STEP(ENTER_RECHECK_ON) && post_drain(vcpu))
+		return true;
+	return SHARED_STEP(ENTER_RECHECK_REQUESTS) && enter_has_requests(vcpu);
+}
+
+/* Steps 4 to 6 until an exit that must be handed up (true) or a new choice is needed (false). */
+static bool enter_guest(struct ph_vcpu *vcpu, struct choice *choice)
+{
+	for (;;) {
+		enum ph_entered entered;
+
+		/* Steps 4 and 5. */
+		if (enter_recheck(vcpu)) {
+			vcpu->counters.lap_count++;
+			trace_event(vcpu, TRACE_LAP, 0);
+			return false;
+		}
+		enter_commit(vcpu, choice);
+		/* Step 6. */
+		vcpu->counters.entry_count++;
+		trace_event(vcpu, TRACE_ENTER, 0);
+		entered = vcpu->platform->enter(vcpu, vcpu->host);
+		vcpu->backend->collect(vcpu);
+		if (entered != PH_ENTERED_FAST)
+			return true;
+		/* Handled with IRQs off: to 4.  An event to inject needs the full choice. */
+		if (vcpu->events.lost.kind != EVENT_NONE ||
+		    vcpu->events.exception.kind != EVENT_NONE)
+			return false;
+	}
+}
+
+enum ph_run ph_vcpu_run(struct ph_vcpu *vcpu)
+{
+	const struct ph_platform *platform = vcpu->platform;
+	struct choice choice;
+	bool has_exited;
+
+	do {
+		has_exited = false;
+		/* Step 1. */
+		if (ph_vcpu_has_request(vcpu))
+			return PH_RUN_REQUEST;
+		if (!enter_service(vcpu))
+			continue;
+		enter_prepare(vcpu, &choice);
+		/* Step 2: a notification from here on is taken by the guest's entry, not by a handler. */
+		platform->irq_disable();
+		/* Step 3.  Pairs with POST_ON and REQUEST_SET. */
+		enter_publish_in_guest(vcpu);
+		/* Steps 4 to 6. */
+		has_exited = enter_guest(vcpu, &choice);
+		/* Step 7. */
+		enter_publish_outside(vcpu);
+		platform->irq_enable();
+	} while (!has_exited);
+	return PH_RUN_EXIT;
+}
+
+void enter_reset(struct ph_vcpu *vcpu)
+{
+	vcpu->events = (struct events){.lost = {.kind = EVENT_NONE}};
+	vcpu->intr_window = false;
+	vcpu->nmi_window = false;
+}
+
+void ph_vcpu_halt(struct ph_vcpu *vcpu)
+{
+	vcpu->activity = ACTIVITY_HALTED;
+}
+
+bool ph_vcpu_has_request(const struct ph_vcpu *vcpu)
+{
+	return shared32_load(&vcpu->shared.requests, ENTER_REQUESTS) & PH_REQUEST_HOST_MASK;
+}
+
+uint32_t ph_vcpu_take_requests(struct ph_vcpu *vcpu)
+{
+	return shared32_and(&vcpu->shared.requests, ~PH_REQUEST_HOST_MASK, SERVICE_REQUESTS) &
+	    PH_REQUEST_HOST_MASK;
+}

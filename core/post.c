@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* The only door for other CPUs: route.c -> here -> the target's PIR or requests, and its notification. */
+#include "core/post.h"
+#include "core/lapic.h"
+#include "core/trace.h"
+
+/* Is the calling pCPU the one that runs the target?  Then it looks for itself before it enters. */
+static bool post_is_running_here(const struct ph_vcpu *target)
+{
+	return target->platform->running() == target;
+}
+
+static void post_ipi(struct ph_vcpu *target)
+{
+	/* After the mode word: the owner wrote it before it published this IN_GUEST. */
+	uint32_t pcpu = shared32_load(&target->shared.pcpu, POST_PCPU);
+
+	target->platform->notify(target, target->host, pcpu);
+}
+
+/*
+ * The target is outside the guest.  Either it is on its way in, and step 4 or 5 of its entry will see
+ * what was posted, or it announced its sleep before it could see it: then whoever claims the
+ * announcement sends the one wake-up.
+ */
+static void post_wake(struct ph_vcpu *target)
+{
+	if (shared32_load(&target->shared.blocked, WAKE_BLOCKED) != BLOCKED_YES)
+		return;
+	if (shared32_cmpxchg(&target->shared.blocked, BLOCKED_YES, BLOCKED_NO, WAKE_CLAIM) !=
+	    BLOCKED_YES)
+		return;
+	shared_count(&target->statistics.woken_count);
+	trace_event(target, TRACE_WAKE, 0);
+	target->platform->wake(target, target->host);
+}
+
+/* ON went from 0 to 1: exactly one sender comes here for each drain. */
+static void post_notify(struct ph_vcpu *target)
+{
+	uint32_t mode = shared32_load_acquire(&target->shared.mode, POST_MODE);
+
+	switch (mode & MODE_STATE_MASK) {
+	case MODE_IN_GUEST:
+		/*
+		 * IN_GUEST implies IRQs off on the target's pCPU, so "running here" means that the
+		 * owner itself is in a fast-path exit and passes step 4 before it enters again.  No
+		 * host interrupt handler can get here for a blocking vCPU.
+		 */
+		if (post_is_running_here(target) && SHARED_STEP(POST_ELIDE)) {
+			shared_count(&target->statistics.elided_count);
+			break;
+		}
+		shared_count(&target->statistics.notified_count);
+		trace_event(target, TRACE_NOTIFY, 0);
+		post_ipi(target);
+		break;
+	case MODE_OUTSIDE:
+		post_wake(target);
+		break;
+	default:
+		/* EXITING, or reading page tables with IRQs off: step 4 is still to come. */
+		break;
+	}
+}
+
+static void post_to_pir(struct ph_vcpu *target, uint8_t vector, bool level)
+{
+	uint64_t bit = 1ull << (vector % 64u);
+	uint32_t word = vector / 64u;
+	uint64_t *level_word = &target->shared.pir_level[word];
+
+	/* Before the PIR bit: the drain reads it after it has taken that bit. */
+	if (level)
+		(void)shared64_or(level_word, bit, POST_LEVEL);
+	else if (shared64_load(level_word, POST_LEVEL) & bit)
+		(void)shared64_and(level_word, ~bit, POST_LEVEL);
+
+	/* Set already: the sender that set it goes on to ON, or the drain has not taken it yet. */
+	if (shared64_or(&target->pid->pir[word], bit, POST_PIR) & bit)
+		return;
+	/* Also the full fence between PIR/ON and the mode word; pairs with ENTER_PUBLISH. */
+	if (shared32_or(&target->pid->control, PID_ON, POST_ON) & PID_ON)
+		return;
+	post_notify(target);
+}
+
+void post_interrupt(struct ph_vcpu *sender, struct ph_vcpu *target, uint8_t vector, bool level,
+    enum ph_source source)
+{
+	if (sender == target) {
+		/* The owner looks at IRR before it enters: no atomics, and no one to notify. */
+		target->counters.posted_count[source]++;
+		target->counters.elided_count++;
+		trace_event(target, TRACE_POST, vector);
+		lapic_accept(target, vector, level);
+		return;
+	}
+	shared_count(&target->statistics.posted_count[source]);
+	trace_event(target, TRACE_POST, vector);
+	post_to_pir(target, vector, level);
+}
+
+void post_request(struct ph_vcpu *target, uint32_t bits)
+{
+	uint32_t *word = &target->shared.mode;
+	uint32_t mode;
+
+	/* All set already: their setter kicks.  Also the full fence; pairs with ENTER_PUBLISH. */
+	if ((shared32_or(&target->shared.requests, bits, REQUEST_SET) & bits) == bits)
+		return;
+	mode = shared32_load_acquire(word, POST_MODE);
+	switch (mode & MODE_STATE_MASK) {
+	case MODE_IN_GUEST:
+		if (post_is_running_here(target))
+			break;
+		/*
+		 * If the word changed meanwhile, the target left the guest; step 5 of its next entry
+		 * or its block recheck comes after the request was set.
+		 */
+		if (shared32_cmpxchg(word, mode, mode ^ MODE_IN_GUEST ^ MODE_EXITING,
+			REQUEST_EXITING) != mode)
+			break;
+		shared_count(&target->statistics.kicked_count);
+		trace_event(target, TRACE_KICK, bits);
+		post_ipi(target);
+		break;
+	case MODE_OUTSIDE:
+		post_wake(target);
+		break;
+	default:
+		break;
+	}
+}
+
+void post_nmi(struct ph_vcpu *target)
+{
+	shared_count(&target->statistics.nmi_count);
+	post_request(target, REQUEST_NMI);
+}
+
+void post_sipi(struct ph_vcpu *target, uint8_t vector)
+{
+	shared32_store(&target->shared.sipi_vector, vector, SIPI_VECTOR);
+	post_request(target, REQUEST_SIPI);
+}
+
+bool post_is_on(const struct ph_vcpu *vcpu)
+{
+	return shared32_load(&vcpu->pid->control, ENTER_ON) & PID_ON;
+}
+
+bool post_drain(struct ph_vcpu *vcpu)
+{
+	if (!post_is_on(vcpu))
+		return false;
+	/* ON first, then PIR: a bit set behind our back sets ON again.  Pairs with POST_ON. */
+	(void)shared32_and(&vcpu->pid->control, ~PID_ON, DRAIN_ON);
+	for (uint32_t word = 0; word < 4; word++) {
+		uint64_t bits;
+		uint64_t level;
+
+		if (!shared64_load(&vcpu->pid->pir[word], NONE))
+			continue;
+		bits = shared64_xchg(&vcpu->pid->pir[word], 0, DRAIN_PIR);
+		level = shared64_load(&vcpu->shared.pir_level[word], DRAIN_LEVEL);
+		while (bits) {
+			uint32_t bit = (uint32_t)__builtin_ctzll(bits);
+
+			bits &= bits - 1;
+			lapic_accept(vcpu, (uint8_t)(word * 64u + bit), level >> bit & 1u);
+		}
+	}
+	return true;
+}
+
+void ph_vcpu_request(struct ph_vcpu *vcpu, uint32_t bits)
+{
+	post_request(vcpu, bits & PH_REQUEST_HOST_MASK);
+}
+
+void ph_vcpu_nmi(struct ph_vcpu *vcpu)
+{
+	post_nmi(vcpu);
+}
+
+void ph_vcpu_timer_expired(struct ph_vcpu *vcpu)
+{
+	post_request(vcpu, REQUEST_TIMER);
+}
