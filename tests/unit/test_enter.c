@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/* core/enter.c: order of the steps, choice of events, blocking, requests. */
+#include <string.h>
+
+#include "tests/unit/harness.h"
+#include "core/lapic.h"
+#include "core/post.h"
+
+/* What the test wants to happen at each enter(), and what it saw. */
+static struct {
+	uint32_t fast_count;       /* so many enters return PH_ENTERED_FAST first */
+	struct ph_event taken[16];
+	uint32_t taken_count;
+	bool takes_events;
+	void (*inside)(struct ph_vcpu *vcpu, uint32_t nth);
+	uint32_t enter_count;
+	uint32_t mode_in_guest_seen;
+} script;
+
+static enum ph_entered scripted_enter(struct ph_vcpu *vcpu)
+{
+	uint32_t nth = script.enter_count++;
+
+	assert_false(harness.irqs_on);
+	assert_int_not_equal(vcpu->shared.mode & MODE_STATE_MASK, MODE_OUTSIDE);
+	if ((vcpu->shared.mode & MODE_STATE_MASK) == MODE_IN_GUEST)
+		script.mode_in_guest_seen++;
+	if (script.takes_events) {
+		struct ph_event event = ph_vcpu_take_event(vcpu);
+
+		if (event.kind != PH_EVENT_NONE) {
+			assert_in_range(script.taken_count, 0, 15);
+			script.taken[script.taken_count++] = event;
+		}
+	}
+	if (script.inside)
+		script.inside(vcpu, nth);
+	return nth < script.fast_count ? PH_ENTERED_FAST : PH_ENTERED_EXIT;
+}
+
+static void enable_apic(struct ph_vcpu *vcpu)
+{
+	ph_apic_mmio_write(vcpu, APIC_SVR, 4, APIC_SVR_ENABLE | 0xff);
+}
+
+static struct ph_vcpu *prepare(void)
+{
+	struct ph_vcpu *vcpu;
+
+	memset(&script, 0, sizeof(script));
+	script.takes_events = true;
+	harness_create(NULL);
+	harness.on_enter = scripted_enter;
+	vcpu = harness_vcpu(0);
+	enable_apic(vcpu);
+	ph_vcpu_set_interruptible(vcpu, true, true);
+	return vcpu;
+}
+
+static void pending_of_every_kind_go_in_by_priority_one_an_entry(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+	static const struct {
+		enum ph_event_kind kind;
+		uint8_t vector;
+	} expected[] = {{PH_EVENT_EXCEPTION, 13}, {PH_EVENT_NMI, 2}, {PH_EVENT_INTR, 0x91},
+	    {PH_EVENT_NONE, 0}};
+
+	(void)state;
+	post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
+	post_interrupt(NULL, vcpu, 0x91, false, PH_SOURCE_MSI);
+	ph_vcpu_nmi(vcpu);
+	assert_true(ph_vcpu_queue_exception(vcpu, 13, true, 0x18));
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+		if (expected[i].kind == PH_EVENT_NONE) {
+			/* 0x51 waits for the EOI of 0x91: its class is lower. */
+			assert_int_equal(script.taken_count, i);
+			continue;
+		}
+		assert_int_equal(script.taken_count, i + 1);
+		assert_int_equal(script.taken[i].kind, expected[i].kind);
+		assert_int_equal(script.taken[i].vector, expected[i].vector);
+	}
+	assert_true(script.taken[0].has_error);
+	assert_int_equal(script.taken[0].error, 0x18);
+	ph_apic_mmio_write(vcpu, APIC_EOI, 4, 0);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.taken[3].vector, 0x51);
+	harness_destroy();
+}
+
+static void blocked_events_open_windows(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+	struct ph_counters counters;
+
+	(void)state;
+	ph_vcpu_set_interruptible(vcpu, false, true);
+	post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.taken_count, 0);
+	assert_true(ph_vcpu_wants_window(vcpu));
+	assert_true(harness_apic_bit(vcpu, APIC_IRR, 0x51));
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	ph_vcpu_counters(vcpu, &counters);
+	assert_int_equal(counters.window_count, 1);
+	ph_vcpu_set_interruptible(vcpu, true, true);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.taken_count, 1);
+	assert_false(ph_vcpu_wants_window(vcpu));
+	assert_true(harness_apic_bit(vcpu, APIC_ISR, 0x51));
+	harness_destroy();
+}
+
+static void lost_event_goes_in_again_first_and_is_acknowledged_once(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+	struct ph_counters counters;
+
+	(void)state;
+	script.takes_events = false; /* the exit cuts the delivery short */
+	post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_true(harness_apic_bit(vcpu, APIC_ISR, 0x51));
+	post_interrupt(NULL, vcpu, 0x91, false, PH_SOURCE_MSI);
+	ph_vcpu_nmi(vcpu);
+	script.takes_events = true;
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.taken_count, 3);
+	assert_int_equal(script.taken[0].vector, 0x51);
+	assert_int_equal(script.taken[1].kind, PH_EVENT_NMI);
+	assert_int_equal(script.taken[2].vector, 0x91);
+	assert_int_equal(harness_apic_bit_count(vcpu, APIC_ISR), 2);
+	ph_vcpu_counters(vcpu, &counters);
+	assert_int_equal(counters.reinjected_count, 1);
+	harness_destroy();
+}
+
+static void post_from_irq_disable(struct ph_vcpu *vcpu, uint32_t nth)
+{
+	if (nth == 0)
+		post_interrupt(NULL, vcpu, 0x61, false, PH_SOURCE_MSI);
+}
+
+static void post_during_a_fast_exit_is_seen_before_the_next_entry(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	script.fast_count = 1;
+	script.inside = post_from_irq_disable;
+	harness.running = vcpu;
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.enter_count, 2);
+	assert_int_equal(script.taken_count, 1);
+	assert_int_equal(script.taken[0].vector, 0x61);
+	/* The running vCPU, IN_GUEST: no IPI (thread 004). */
+	assert_int_equal(harness_host(vcpu)->notify_count, 0);
+	harness_destroy();
+}
+
+static void fast_exit_enters_again_without_leaving_in_guest(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+	uint32_t generation;
+
+	(void)state;
+	script.fast_count = 3;
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.enter_count, 4);
+	generation = vcpu->shared.mode >> 2;
+	assert_int_equal(generation, 1);
+	assert_int_equal(vcpu->shared.mode & MODE_STATE_MASK, MODE_OUTSIDE);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(vcpu->shared.mode >> 2, generation + 1);
+	assert_true(harness.irqs_on);
+	harness_destroy();
+}
+
+static void generation_wraps_without_touching_the_state(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	vcpu->shared.mode = 0xfffffffcu;
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(vcpu->shared.mode, 0);
+	assert_int_equal(script.mode_in_guest_seen, 1);
+	harness_destroy();
+}
+
+static void queue_in_enter(struct ph_vcpu *vcpu, uint32_t nth)
+{
+	if (nth == 0)
+		assert_true(ph_vcpu_queue_exception(vcpu, 6, false, 0));
+}
+
+static void exception_from_a_fast_exit_is_delivered(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	script.fast_count = 1;
+	script.inside = queue_in_enter;
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.taken_count, 1);
+	assert_int_equal(script.taken[0].kind, PH_EVENT_EXCEPTION);
+	assert_int_equal(script.taken[0].vector, 6);
+	harness_destroy();
+}
+
+static void host_requests_come_out_before_the_guest_runs(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	ph_vcpu_request(vcpu, 0x10);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_REQUEST);
+	assert_int_equal(script.enter_count, 0);
+	assert_int_equal(ph_vcpu_take_requests(vcpu), 0x10);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.enter_count, 1);
+	harness_destroy();
+}
+
+struct wake_row {
+	const char *rule;
+	bool intr_allowed;
+	bool nmi_masked;
+	enum { WAKE_INTR, WAKE_NMI, WAKE_LOW_INTR, WAKE_REQUEST, WAKE_TIMER } by;
+	bool expect_awake;
+};
+
+static const struct wake_row *wake_row;
+static bool wake_gave_up;
+
+static void wake_by(struct ph_vcpu *vcpu)
+{
+	static int calls;
+
+	if (calls++ % 2) {
+		/* Slept again: end the test by a host request. */
+		wake_gave_up = true;
+		ph_vcpu_request(vcpu, 0x1);
+		return;
+	}
+	switch (wake_row->by) {
+	case WAKE_INTR:
+	case WAKE_LOW_INTR:
+		post_interrupt(NULL, vcpu, wake_row->by == WAKE_INTR ? 0x51 : 0x31, false,
+		    PH_SOURCE_MSI);
+		break;
+	case WAKE_NMI:
+		ph_vcpu_nmi(vcpu);
+		break;
+	case WAKE_REQUEST:
+		ph_vcpu_request(vcpu, 0x1);
+		break;
+	case WAKE_TIMER:
+		ph_vcpu_timer_expired(vcpu);
+		break;
+	}
+	if (wake_row->expect_awake || wake_row->by == WAKE_REQUEST)
+		calls = 0;
+}
+
+/* SDM vol. 2, "HLT": an enabled interrupt, an NMI; not what IF or the TPR holds back. */
+static const struct wake_row wake_rows[] = {
+    {"interrupt with IF=1", true, false, WAKE_INTR, true},
+    {"interrupt with IF=0", false, false, WAKE_INTR, false},
+    {"interrupt below TPR", true, false, WAKE_LOW_INTR, false},
+    {"NMI with IF=0", false, false, WAKE_NMI, true},
+    {"NMI while NMIs are masked", true, true, WAKE_NMI, false},
+    {"host request", false, false, WAKE_REQUEST, false},
+    {"timer that is masked", true, false, WAKE_TIMER, false},
+};
+
+static void halt_ends_by_what_the_manual_lists(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(wake_rows) / sizeof(wake_rows[0]); i++) {
+		struct ph_vcpu *vcpu = prepare();
+		enum ph_run result;
+
+		wake_row = &wake_rows[i];
+		wake_gave_up = false;
+		print_message("  %s\n", wake_row->rule);
+		ph_vcpu_set_interruptible(vcpu, wake_row->intr_allowed, true);
+		vcpu->events.nmi_masked = wake_row->nmi_masked;
+		assert_int_equal(ph_cr8_write(vcpu, 4), PH_OK);
+		harness.on_sleep = wake_by;
+		ph_vcpu_halt(vcpu);
+		result = ph_vcpu_run(vcpu);
+		if (wake_row->expect_awake) {
+			assert_int_equal(result, PH_RUN_EXIT);
+			assert_int_equal(harness_host(vcpu)->sleep_count, 1);
+		} else {
+			assert_int_equal(result, PH_RUN_REQUEST);
+			assert_int_equal(script.enter_count, 0);
+			assert_int_equal(wake_gave_up, wake_row->by != WAKE_REQUEST);
+		}
+		assert_int_equal(harness_host(vcpu)->wakes_unconsumed, 0);
+		assert_int_equal(vcpu->shared.blocked, BLOCKED_NO);
+		harness_destroy();
+	}
+}
+
+static void pending_interrupt_means_no_sleep_at_all(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
+	ph_vcpu_halt(vcpu);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(harness_host(vcpu)->sleep_count, 0);
+	assert_int_equal(script.taken[0].vector, 0x51);
+	harness_destroy();
+}
+
+static void send_sipi(struct ph_vcpu *vcpu)
+{
+	post_sipi(vcpu, 0x9a);
+}
+
+static void init_then_sipi_starts_an_application_processor(void **state)
+{
+	struct ph_vcpu *ap;
+
+	(void)state;
+	memset(&script, 0, sizeof(script));
+	harness_create(&(struct harness_config){.vcpu_count = 2});
+	harness.on_enter = scripted_enter;
+	harness.on_sleep = send_sipi;
+	ap = harness_vcpu(1);
+	post_request(ap, REQUEST_INIT);
+	assert_int_equal(ph_vcpu_run(ap), PH_RUN_EXIT);
+	assert_int_equal(harness_host(ap)->init_count, 1);
+	assert_int_equal(harness_host(ap)->start_count, 1);
+	assert_int_equal(harness_host(ap)->start_vector, 0x9a);
+	/* A second SIPI finds it running and is ignored. */
+	post_sipi(ap, 0x11);
+	assert_int_equal(ph_vcpu_run(ap), PH_RUN_EXIT);
+	assert_int_equal(harness_host(ap)->start_count, 1);
+	harness_destroy();
+}
+
+static void second_nmi_waits_for_iret_and_a_third_is_merged(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		ph_vcpu_nmi(vcpu);
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	}
+	assert_int_equal(script.taken_count, 1);
+	assert_true(ph_vcpu_wants_window(vcpu));
+	ph_vcpu_nmi_unblocked(vcpu);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.taken_count, 2);
+	ph_vcpu_nmi_unblocked(vcpu);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.taken_count, 2);
+	harness_destroy();
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(pending_of_every_kind_go_in_by_priority_one_an_entry),
+	    cmocka_unit_test(blocked_events_open_windows),
+	    cmocka_unit_test(lost_event_goes_in_again_first_and_is_acknowledged_once),
+	    cmocka_unit_test(post_during_a_fast_exit_is_seen_before_the_next_entry),
+	    cmocka_unit_test(fast_exit_enters_again_without_leaving_in_guest),
+	    cmocka_unit_test(generation_wraps_without_touching_the_state),
+	    cmocka_unit_test(exception_from_a_fast_exit_is_delivered),
+	    cmocka_unit_test(host_requests_come_out_before_the_guest_runs),
+	    cmocka_unit_test(halt_ends_by_what_the_manual_lists),
+	    cmocka_unit_test(pending_interrupt_means_no_sleep_at_all),
+	    cmocka_unit_test(init_then_sipi_starts_an_application_processor),
+	    cmocka_unit_test(second_nmi_waits_for_iret_and_a_third_is_merged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* core/vm.c: what init refuses, the counters, and how exceptions combine. */
+#include <stdlib.h>
+
+#include "tests/unit/harness.h"
+
+static void vm_init_refuses_fields_out_of_range(void **state)
+{
+	static const struct ph_vm_config good = {.platform = &harness_platform,
+	    .vcpu_count = 2,
+	    .tsc_khz = 1000000,
+	    .apic_timer_khz = 100000};
+	struct ph_vm_config rows[6];
+	struct ph_vm *vm;
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++)
+		rows[i] = good;
+	rows[1].platform = NULL;
+	rows[2].vcpu_count = 0;
+	rows[3].vcpu_count = PH_VCPU_MAX + 1;
+	rows[4].tsc_khz = 0;
+	rows[5].apic_timer_khz = 0;
+	for (size_t i = 0; i < 6; i++) {
+		void *memory = aligned_alloc(PH_VM_ALIGN, ph_vm_size(&rows[i]));
+
+		assert_non_null(memory);
+		for (size_t byte = 0; byte < ph_vm_size(&rows[i]); byte++)
+			((uint8_t *)memory)[byte] = 0;
+		assert_int_equal(ph_vm_init(memory, &rows[i], &vm), i == 0 ? PH_OK : PH_EINVAL);
+		free(memory);
+	}
+}
+
+static void vcpu_init_refuses_what_cannot_run(void **state)
+{
+	static uint8_t page[2][4096] __attribute__((aligned(4096)));
+	static uint8_t memory[8192] __attribute__((aligned(64)));
+	const struct ph_vcpu_config good = {
+	    .backend = PH_BACKEND_SOFT, .apic_id = 9, .apic_page = page[0], .pid = page[1]};
+	struct ph_vcpu_config bad;
+	struct ph_vcpu *vcpu;
+
+	(void)state;
+	assert_in_range(ph_vcpu_size(), 1, sizeof(memory));
+	harness_create(&(struct harness_config){.vcpu_count = 2});
+	/* Every index is taken. */
+	assert_int_equal(ph_vcpu_init(harness.vm, 0, memory, &good, &vcpu), PH_EINVAL);
+	assert_int_equal(ph_vcpu_init(harness.vm, 2, memory, &good, &vcpu), PH_EINVAL);
+	harness.vm->vcpus[1] = NULL;
+	bad = good;
+	bad.apic_id = 0; /* vCPU 0's */
+	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &bad, &vcpu), PH_EINVAL);
+	bad = good;
+	bad.apic_id = PH_VCPU_MAX;
+	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &bad, &vcpu), PH_EINVAL);
+	bad = good;
+	bad.apic_page = page[0] + 16;
+	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &bad, &vcpu), PH_EINVAL);
+	bad = good;
+	bad.pid = page[1] + 16;
+	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &bad, &vcpu), PH_EINVAL);
+	bad = good;
+	bad.backend = PH_BACKEND_SVM; /* without a VMCB */
+	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &bad, &vcpu), PH_EINVAL);
+	bad = good;
+	bad.backend = (enum ph_backend)99;
+	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &bad, &vcpu), PH_ENOTSUP);
+	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &good, &vcpu), PH_OK);
+	assert_ptr_equal(ph_vm_vcpu(harness.vm, 1), vcpu);
+	assert_null(ph_vm_vcpu(harness.vm, 2));
+	harness_destroy();
+}
+
+/* SDM vol. 3, table "Conditions for Generating a Double Fault". */
+static void exceptions_combine_by_the_double_fault_table(void **state)
+{
+	static const struct {
+		const char *rule;
+		uint8_t first;
+		uint8_t second;
+		bool is_shutdown;
+		uint8_t expected;
+	} rows[] = {
+	    {"benign then benign: the second", 1, 6, false, 6},
+	    {"benign then contributory: the second", 6, 13, false, 13},
+	    {"benign then #PF: the second", 6, 14, false, 14},
+	    {"contributory then benign: the second", 13, 6, false, 6},
+	    {"contributory then contributory: #DF", 13, 11, false, 8},
+	    {"contributory then #PF: the second", 13, 14, false, 14},
+	    {"#PF then benign: the second", 14, 1, false, 1},
+	    {"#PF then contributory: #DF", 14, 0, false, 8},
+	    {"#PF then #PF: #DF", 14, 14, false, 8},
+	    {"#DF then contributory: shutdown", 8, 12, true, 0},
+	    {"#DF then #PF: shutdown", 8, 14, true, 0},
+	    {"#DF then #DF: shutdown", 8, 8, true, 0},
+	    {"#DF then benign: the second", 8, 6, false, 6},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int was_lost = 0; was_lost < 2; was_lost++) {
+			struct ph_vcpu *vcpu;
+
+			print_message("  %s\n", rows[i].rule);
+			harness_create(NULL);
+			vcpu = harness_vcpu(0);
+			if (was_lost)
+				vcpu->events.lost = (struct event){
+				    .kind = EVENT_EXCEPTION, .vector = rows[i].first};
+			else
+				assert_true(ph_vcpu_queue_exception(vcpu, rows[i].first, false, 0));
+			assert_int_equal(ph_vcpu_queue_exception(vcpu, rows[i].second, false, 0),
+			    !rows[i].is_shutdown);
+			if (!rows[i].is_shutdown) {
+				assert_int_equal(vcpu->events.exception.kind, EVENT_EXCEPTION);
+				assert_int_equal(vcpu->events.exception.vector, rows[i].expected);
+				assert_int_equal(vcpu->events.exception.has_error,
+				    rows[i].expected == 8);
+				assert_int_equal(vcpu->events.lost.kind, EVENT_NONE);
+			}
+			harness_destroy();
+		}
+	}
+}
+
+static void lost_interrupt_survives_an_exception(void **state)
+{
+	struct ph_vcpu *vcpu;
+
+	(void)state;
+	harness_create(NULL);
+	vcpu = harness_vcpu(0);
+	vcpu->events.lost = (struct event){.kind = EVENT_INTR, .vector = 0x51};
+	assert_true(ph_vcpu_queue_exception(vcpu, 14, true, 2));
+	assert_int_equal(vcpu->events.lost.kind, EVENT_INTR);
+	assert_int_equal(vcpu->events.exception.vector, 14);
+	harness_destroy();
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(vm_init_refuses_fields_out_of_range),
+	    cmocka_unit_test(vcpu_init_refuses_what_cannot_run),
+	    cmocka_unit_test(exceptions_combine_by_the_double_fault_table),
+	    cmocka_unit_test(lost_interrupt_survives_an_exception),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
