@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* The emulator's command line and its process. */
+#include "cli/emulator.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CPUID_ENTRY_MAX	     256
+#define CPUID_AMD_FEATURES   0x80000001u
+#define CPUID_AMD_ECX_SVM    (1u << 2)
+
+static bool lists_svm(int kvm)
+{
+	struct kvm_cpuid2 *cpuid = cli_allocate(
+	    sizeof(*cpuid) + CPUID_ENTRY_MAX * sizeof(cpuid->entries[0]));
+	bool found = false;
+
+	cpuid->nent = CPUID_ENTRY_MAX;
+	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) == 0) {
+		for (uint32_t i = 0; i < cpuid->nent; i++)
+			found = found || (cpuid->entries[i].function == CPUID_AMD_FEATURES &&
+					     (cpuid->entries[i].ecx & CPUID_AMD_ECX_SVM));
+	}
+	free(cpuid);
+	return found;
+}
+
+/* A /dev/kvm may open and yet offer no virtualization to its guests. */
+static bool kvm_offers_svm(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	bool found;
+
+	if (kvm < 0)
+		return false;
+	found = lists_svm(kvm);
+	close(kvm);
+	return found;
+}
+
+static int choose_accelerator(const struct run_options *options, bool *uses_kvm)
+{
+	*uses_kvm = false;
+	if (options->accelerator == ACCELERATOR_TCG || options->wants_icount)
+		return CLI_OK;
+	*uses_kvm = kvm_offers_svm();
+	if (options->accelerator == ACCELERATOR_KVM && !*uses_kvm)
+		return cli_fail(CLI_NOT_SUPPORTED,
+		    "not supported here: /dev/kvm does not open or does not offer SVM; use --accel=tcg");
+	return CLI_OK;
+}
+
+__attribute__((format(printf, 2, 3))) static void add(
+    struct emulator_arguments *arguments, const char *format, ...)
+{
+	va_list values;
+	char *text = NULL;
+
+	va_start(values, format);
+	if (vasprintf(&text, format, values) < 0 || arguments->count == EMULATOR_ARGUMENT_MAX)
+		abort();
+	va_end(values);
+	arguments->values[arguments->count++] = text;
+}
+
+static void add_pair(struct emulator_arguments *arguments, const char *option, const char *value)
+{
+	add(arguments, "%s", option);
+	add(arguments, "%s", value);
+}
+
+static void add_serial(
+    struct emulator_arguments *arguments, const char *name, int descriptor, const char *by_hand)
+{
+	if (descriptor < 0) {
+		add_pair(arguments, "-serial", by_hand);
+		return;
+	}
+	add(arguments, "-chardev");
+	add(arguments, "socket,id=%s,fd=%d", name, descriptor);
+	add(arguments, "-serial");
+	add(arguments, "chardev:%s", name);
+}
+
+int emulator_arguments_make(struct emulator_arguments *arguments, const struct run_options *options,
+    const char *bundle, int console, int control)
+{
+	bool uses_kvm;
+	int status = choose_accelerator(options, &uses_kvm);
+
+	memset(arguments, 0, sizeof(*arguments));
+	if (status != CLI_OK)
+		return status;
+	add(arguments, "%s", options->emulator);
+	add_pair(arguments, "-machine", "pc");
+	add_pair(arguments, "-accel", uses_kvm ? "kvm" : "tcg");
+	add_pair(arguments, "-cpu", uses_kvm ? "host" : "max");
+	if (options->wants_icount)
+		add_pair(arguments, "-icount", "shift=0,sleep=off");
+	add(arguments, "-smp");
+	add(arguments, "%u", options->pcpu_count);
+	add(arguments, "-m");
+	add(arguments, "%lluM", (unsigned long long)(options->host_memory >> 20));
+	add_pair(arguments, "-kernel", options->hypervisor);
+	add_pair(arguments, "-initrd", bundle);
+	add_pair(arguments, "-device", "isa-debug-exit,iobase=0xf4,iosize=4");
+	add_pair(arguments, "-display", "none");
+	add(arguments, "-no-reboot");
+	add(arguments, "-nodefaults");
+	add_serial(arguments, "console", console, "stdio");
+	add_serial(arguments, "control", control, "file:/dev/stderr");
+	return CLI_OK;
+}
+
+void emulator_arguments_free(struct emulator_arguments *arguments)
+{
+	for (uint32_t i = 0; i < arguments->count; i++)
+		free(arguments->values[i]);
+}
+
+static void print_quoted(const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789-_=+:,./@%";
+
+	if (*text && !text[strspn(text, plain)]) {
+		fputs(text, stdout);
+		return;
+	}
+	putchar('\'');
+	for (; *text; text++) {
+		if (*text == '\'')
+			fputs("'\\''", stdout);
+		else
+			putchar(*text);
+	}
+	putchar('\'');
+}
+
+void emulator_arguments_print(const struct emulator_arguments *arguments)
+{
+	for (uint32_t i = 0; i < arguments->count; i++) {
+		if (i)
+			putchar(' ');
+		print_quoted(arguments->values[i]);
+	}
+	putchar('\n');
+}
+
+/* In the child: nothing of ours but standard error and the two serial ports reaches it. */
+static void become_emulator(const char *program, char **arguments, pid_t parent)
+{
+	sigset_t none;
+	int null = open("/dev/null", O_RDWR);
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* The parent may have died before the line above. */
+	if (getppid() != parent)
+		_exit(CLI_INTERRUPTED);
+	setpgid(0, 0);
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	execv(program, arguments);
+	_exit(CLI_NO_EMULATOR);
+}
+
+static int make_socket_pair(int pair[2])
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return cli_fail(CLI_IO_ERROR, "cannot make a socket: %s", strerror(errno));
+	/* Ours must never block the loop; the emulator's end is inherited. */
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	fcntl(pair[1], F_SETFD, 0);
+	return CLI_OK;
+}
+
+static int spawn(struct emulator *emulator, const struct run_options *options, const char *bundle,
+    const char *program, const int theirs[2])
+{
+	struct emulator_arguments arguments;
+	pid_t parent = getpid();
+	int status = emulator_arguments_make(&arguments, options, bundle, theirs[0], theirs[1]);
+
+	if (status == CLI_OK) {
+		emulator->process = fork();
+		if (emulator->process == 0)
+			become_emulator(program, arguments.values, parent);
+		if (emulator->process < 0)
+			status = cli_fail(CLI_IO_ERROR, "cannot start a process: %s", strerror(errno));
+	}
+	emulator_arguments_free(&arguments);
+	return status;
+}
+
+int emulator_start(struct emulator *emulator, const struct run_options *options, const char *bundle)
+{
+	char *program = cli_find_program(options->emulator);
+	int console[2], control[2], theirs[2];
+	int status;
+
+	if (!program)
+		return cli_fail(CLI_NO_EMULATOR,
+		    "no emulator '%s'; install it by 'apt-get install qemu-system-x86'",
+		    options->emulator);
+	status = make_socket_pair(console);
+	if (status == CLI_OK)
+		status = make_socket_pair(control);
+	if (status == CLI_OK) {
+		theirs[0] = console[1];
+		theirs[1] = control[1];
+		status = spawn(emulator, options, bundle, program, theirs);
+		close(console[1]);
+		close(control[1]);
+		emulator->console = console[0];
+		emulator->control = control[0];
+	}
+	free(program);
+	return status;
+}
