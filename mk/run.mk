@@ -12,3 +12,9 @@ $(INITRD): $(SELFTEST) tools/initrd/init tools/make-initrd.sh
 	$(Q)tools/make-initrd.sh $@ $(SELFTEST)
 
 ALL_TARGETS += $(INITRD)
+
+.PHONY: run
+run: ## boot a 2-CPU Linux guest: a shell on a terminal, else its self-test (CPUS= MEMORY=)
+	@tools/deps.sh run
+	@$(MAKE) --no-print-directory $(BUILD)/posthorn $(BUILD)/posthorn.elf $(INITRD)
+	@BUILD=$(BUILD) tools/run-linux.sh
