@@ -12,6 +12,8 @@ struct harness harness;
 static void fake_irq_disable(void)
 {
 	harness.irqs_on = false;
+	if (harness.on_irq_disable)
+		harness.on_irq_disable();
 }
 
 static void fake_irq_enable(void)

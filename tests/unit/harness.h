@@ -67,6 +67,8 @@ struct harness {
 	 * on_sleep, such a sleep fails the test, for it would never end. */
 	enum ph_entered (*on_enter)(struct ph_vcpu *vcpu);
 	void (*on_sleep)(struct ph_vcpu *vcpu);
+	/* Called at step 2 of an entry: what comes between its choice and its recheck. */
+	void (*on_irq_disable)(void);
 	struct harness_trace trace[HARNESS_TRACE_MAX]; /* the first ones; trace_count goes on */
 	uint32_t trace_count;
 };

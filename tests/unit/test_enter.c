@@ -161,6 +161,68 @@ static void post_during_a_fast_exit_is_seen_before_the_next_entry(void **state)
 	harness_destroy();
 }
 
+static int late_kind;
+
+static void something_late(void)
+{
+	struct ph_vcpu *vcpu = harness_vcpu(0);
+
+	switch (late_kind) {
+	case 1:
+		post_interrupt(NULL, vcpu, 0x91, false, PH_SOURCE_MSI);
+		break;
+	case 2:
+		ph_vcpu_nmi(vcpu);
+		break;
+	case 3:
+		ph_vcpu_request(vcpu, 0x1);
+		break;
+	}
+	late_kind = 0;
+}
+
+/* Step 5 finds it; nothing of the abandoned choice (0x51) is left behind. */
+static void late_event_abandons_the_entry_and_its_choice(void **state)
+{
+	static const struct {
+		int kind;
+		enum ph_run result;
+		uint32_t laps;
+		enum ph_event_kind first;
+		uint8_t vector;
+	} rows[] = {
+	    {0, PH_RUN_EXIT, 0, PH_EVENT_INTR, 0x51},
+	    {1, PH_RUN_EXIT, 1, PH_EVENT_INTR, 0x91},
+	    {2, PH_RUN_EXIT, 1, PH_EVENT_NMI, 2},
+	    {3, PH_RUN_REQUEST, 1, PH_EVENT_NONE, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ph_vcpu *vcpu = prepare();
+		struct ph_counters counters;
+
+		post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
+		late_kind = rows[i].kind;
+		harness.on_irq_disable = something_late;
+		assert_int_equal(ph_vcpu_run(vcpu), rows[i].result);
+		ph_vcpu_counters(vcpu, &counters);
+		assert_int_equal(counters.lap_count, rows[i].laps);
+		assert_true(harness.irqs_on);
+		assert_int_equal(vcpu->shared.mode & MODE_STATE_MASK, MODE_OUTSIDE);
+		if (rows[i].first == PH_EVENT_NONE) {
+			assert_int_equal(script.taken_count, 0);
+			assert_int_equal(counters.injected_count, 0);
+		} else {
+			assert_int_equal(script.taken[0].kind, rows[i].first);
+			assert_int_equal(script.taken[0].vector, rows[i].vector);
+		}
+		assert_int_equal(harness_apic_bit(vcpu, APIC_IRR, 0x51), rows[i].vector != 0x51);
+		assert_int_equal(harness_apic_bit(vcpu, APIC_ISR, 0x51), rows[i].vector == 0x51);
+		harness_destroy();
+	}
+}
+
 static void fast_exit_enters_again_without_leaving_in_guest(void **state)
 {
 	struct ph_vcpu *vcpu = prepare();
@@ -374,6 +436,7 @@ int main(void)
 	    cmocka_unit_test(blocked_events_open_windows),
 	    cmocka_unit_test(lost_event_goes_in_again_first_and_is_acknowledged_once),
 	    cmocka_unit_test(post_during_a_fast_exit_is_seen_before_the_next_entry),
+	    cmocka_unit_test(late_event_abandons_the_entry_and_its_choice),
 	    cmocka_unit_test(fast_exit_enters_again_without_leaving_in_guest),
 	    cmocka_unit_test(generation_wraps_without_touching_the_state),
 	    cmocka_unit_test(exception_from_a_fast_exit_is_delivered),
