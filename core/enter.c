@@ -57,6 +57,8 @@ static void enter_service_requests(struct ph_vcpu *vcpu)
 		source_lvt_lint_service(vcpu);
 	if (requests & REQUEST_EXTINT)
 		vcpu->lapic.extint_pending = true;
+	if (requests & REQUEST_LEVEL)
+		post_take_levels(vcpu);
 }
 
 /* Is an ExtINT waiting?  PIC first: its INTR pin does not take part in the APIC's priorities. */

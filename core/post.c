@@ -64,25 +64,31 @@ static void post_notify(struct ph_vcpu *target)
 	}
 }
 
-static void post_to_pir(struct ph_vcpu *target, uint8_t vector, bool level)
+static void post_edge(struct ph_vcpu *target, uint8_t vector)
 {
 	uint64_t bit = 1ull << (vector % 64u);
-	uint32_t word = vector / 64u;
-	uint64_t *level_word = &target->shared.pir_level[word];
-
-	/* Before the PIR bit: the drain reads it after it has taken that bit. */
-	if (level)
-		(void)shared64_or(level_word, bit, POST_LEVEL);
-	else if (shared64_load(level_word, POST_LEVEL) & bit)
-		(void)shared64_and(level_word, ~bit, POST_LEVEL);
 
 	/* Set already: the sender that set it goes on to ON, or the drain has not taken it yet. */
-	if (shared64_or(&target->pid->pir[word], bit, POST_PIR) & bit)
+	if (shared64_or(&target->pid->pir[vector / 64u], bit, POST_PIR) & bit)
 		return;
 	/* Also the full fence between PIR/ON and the mode word; pairs with ENTER_PUBLISH. */
 	if (shared32_or(&target->pid->control, PID_ON, POST_ON) & PID_ON)
 		return;
 	post_notify(target);
+}
+
+/*
+ * Not through PIR: a processor that takes posted interrupts by itself would neither set TMR nor exit
+ * at the EOI, and the IOAPIC's line would stick.  A request makes the owner take it (docs/adr/0003).
+ */
+static void post_level(struct ph_vcpu *target, uint8_t vector)
+{
+	uint64_t bit = 1ull << (vector % 64u);
+
+	/* Set already: the sender that set it goes on to the request. */
+	if (shared64_or(&target->shared.level[vector / 64u], bit, POST_LEVEL) & bit)
+		return;
+	post_request(target, REQUEST_LEVEL);
 }
 
 void post_interrupt(struct ph_vcpu *sender, struct ph_vcpu *target, uint8_t vector, bool level,
@@ -98,7 +104,10 @@ void post_interrupt(struct ph_vcpu *sender, struct ph_vcpu *target, uint8_t vect
 	}
 	shared_count(&target->statistics.posted_count[source]);
 	trace_event(target, TRACE_POST, vector);
-	post_to_pir(target, vector, level);
+	if (level)
+		post_level(target, vector);
+	else
+		post_edge(target, vector);
 }
 
 void post_request(struct ph_vcpu *target, uint32_t bits)
@@ -150,6 +159,17 @@ bool post_is_on(const struct ph_vcpu *vcpu)
 	return shared32_load(&vcpu->pid->control, ENTER_ON) & PID_ON;
 }
 
+/* Take one 64-vector word of an inbox into IRR. */
+static void post_take_word(struct ph_vcpu *vcpu, uint32_t word, uint64_t bits, bool level)
+{
+	while (bits) {
+		uint32_t bit = (uint32_t)__builtin_ctzll(bits);
+
+		bits &= bits - 1;
+		lapic_accept(vcpu, (uint8_t)(word * 64u + bit), level);
+	}
+}
+
 bool post_drain(struct ph_vcpu *vcpu)
 {
 	if (!post_is_on(vcpu))
@@ -157,21 +177,21 @@ bool post_drain(struct ph_vcpu *vcpu)
 	/* ON first, then PIR: a bit set behind our back sets ON again.  Pairs with POST_ON. */
 	(void)shared32_and(&vcpu->pid->control, ~PID_ON, DRAIN_ON);
 	for (uint32_t word = 0; word < 4; word++) {
-		uint64_t bits;
-		uint64_t level;
-
-		if (!shared64_load(&vcpu->pid->pir[word], NONE))
-			continue;
-		bits = shared64_xchg(&vcpu->pid->pir[word], 0, DRAIN_PIR);
-		level = shared64_load(&vcpu->shared.pir_level[word], DRAIN_LEVEL);
-		while (bits) {
-			uint32_t bit = (uint32_t)__builtin_ctzll(bits);
-
-			bits &= bits - 1;
-			lapic_accept(vcpu, (uint8_t)(word * 64u + bit), level >> bit & 1u);
-		}
+		if (shared64_load(&vcpu->pid->pir[word], NONE))
+			post_take_word(vcpu, word,
+			    shared64_xchg(&vcpu->pid->pir[word], 0, DRAIN_PIR), false);
 	}
 	return true;
+}
+
+void post_take_levels(struct ph_vcpu *vcpu)
+{
+	/* After REQUEST_LEVEL was cleared: a bit set behind our back sets it again. */
+	for (uint32_t word = 0; word < 4; word++) {
+		if (shared64_load(&vcpu->shared.level[word], NONE))
+			post_take_word(vcpu, word,
+			    shared64_xchg(&vcpu->shared.level[word], 0, DRAIN_LEVEL), true);
+	}
 }
 
 void ph_vcpu_request(struct ph_vcpu *vcpu, uint32_t bits)

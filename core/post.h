@@ -23,6 +23,9 @@ void post_sipi(struct ph_vcpu *target, uint8_t vector);
 /* Move PIR into IRR if ON is set; true if it was.  Owner. */
 bool post_drain(struct ph_vcpu *vcpu);
 
+/* REQUEST_LEVEL: take the level-triggered interrupts.  Owner, after the request was cleared. */
+void post_take_levels(struct ph_vcpu *vcpu);
+
 /* Is anything posted that the owner has not drained?  Owner. */
 bool post_is_on(const struct ph_vcpu *vcpu);
 

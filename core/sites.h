@@ -9,7 +9,7 @@
  */
 #define CORE_SITE_LIST(X) \
 	X(NONE, LOAD, "an access that no ordering leans on") \
-	X(POST_LEVEL, RMW, "post: the vector's trigger mode, before its PIR bit") \
+	X(POST_LEVEL, RMW, "post: a level-triggered vector, before its request") \
 	X(POST_PIR, RMW, "post: set the PIR bit") \
 	X(POST_ON, RMW, "post: set ON; also the fence before the mode word is read") \
 	X(POST_MODE, LOAD, "post: read the mode word") \
@@ -28,7 +28,7 @@
 	X(ENTER_OUTSIDE, STORE, "enter 7: OUTSIDE") \
 	X(DRAIN_ON, RMW, "drain: clear ON before PIR is read; also the fence between") \
 	X(DRAIN_PIR, RMW, "drain: take the PIR word") \
-	X(DRAIN_LEVEL, LOAD, "drain: read the trigger mode after the PIR bit") \
+	X(DRAIN_LEVEL, RMW, "drain: take the level-triggered vectors, after their request was cleared") \
 	X(SERVICE_REQUESTS, RMW, "enter 1: fetch and clear the requests") \
 	X(BLOCK_PUBLISH, PUBLISH, "block: announce the sleep, full fence") \
 	X(BLOCK_RECHECK, STEP, "block: look again after the announcement") \
@@ -36,7 +36,11 @@
 	X(LOAD_PCPU, STORE, "load: write where it runs, before IN_GUEST") \
 	X(SIPI_VECTOR, STORE, "sipi: the vector, before its request") \
 	X(LATCH_SEQUENCE, RMW, "latch: writer flips the copies") \
-	X(LATCH_READ, LOAD, "latch: reader's sequence before and after")
+	X(LATCH_READ, LOAD, "latch: reader's sequence before and after") \
+	X(IDENTITY_PUBLISH, STORE, "route: the identity word, before the map entries that lead to it") \
+	X(IDENTITY_MAP, LOAD, "route: read the map entry before the identity it leads to") \
+	X(PIC_OUTPUT, PUBLISH, "pic: INTR rises; full fence before accepts_pic is read") \
+	X(PIC_ACCEPTS, LOAD, "pic: does this vCPU take the 8259's INTR?")
 
 enum core_site {
 #define CORE_SITE_ENUM(name, kind, what) SITE_##name,

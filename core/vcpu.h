@@ -29,6 +29,7 @@
 #define REQUEST_EVENT  (1u << 21) /* look again: the PIC's output or a routing fact changed */
 #define REQUEST_LINT   (1u << 22) /* a LINT pin changed */
 #define REQUEST_EXTINT (1u << 23) /* an ExtINT message arrived */
+#define REQUEST_LEVEL  (1u << 24) /* level-triggered interrupts wait in vcpu_shared.level */
 
 #define BLOCKED_NO  0u
 #define BLOCKED_YES 1u
@@ -55,7 +56,7 @@ struct vcpu_shared {
 	uint32_t accepts_pic; /* writer: the owner (lapic); reader: source_pic.c */
 	uint32_t arbitration_priority; /* PPR for lowest-priority choice; writer: the owner */
 	uint64_t identity;
-	uint64_t pir_level[4]; /* trigger mode of each vector in PIR; writers: senders, before PIR */
+	uint64_t level[4]; /* level-triggered vectors on their way; writers: senders, before REQUEST_LEVEL */
 };
 
 /* Statistics that other CPUs add to. */
@@ -141,14 +142,15 @@ struct ioapic {
 	uint32_t id;
 	uint64_t rte[PH_IOAPIC_PINS];
 	uint32_t line_users[PH_IOAPIC_PINS]; /* who drives each pin: one bit a user */
-	uint32_t irr; /* pins with an edge latched, or a level asserted */
 };
 
 struct pic_chip {
-	uint8_t irr, isr, imr, line, elcr, vector_base, init_step;
-	bool single, auto_eoi, rotate_on_auto_eoi, special_mask, special_fully_nested, poll;
-	bool needs_icw4, read_isr;
-	uint8_t priority_lowest;
+	uint8_t irr, isr, imr, line, elcr, vector_base;
+	uint8_t awaited_icw;     /* 2, 3 or 4: the word that port 1 takes next; 0: OCW1 */
+	uint8_t priority_lowest; /* the input of lowest priority; the one above it is highest */
+	bool is_programmed;      /* ICW1 to the last ICW were written: requests reach the output */
+	bool is_single, needs_icw4, auto_eoi, rotates_on_auto_eoi;
+	bool special_mask, special_fully_nested, polled, reads_isr;
 };
 
 struct pic {
@@ -158,10 +160,15 @@ struct pic {
 	uint32_t output; /* INTR; written under the lock, read by owners without it */
 };
 
-/* One copy of the read-mostly tables; the latch keeps two and flips. */
+/* A struct ph_route packed into two shared words (route.c). */
+struct route_entry {
+	uint64_t address; /* of the MSI */
+	uint64_t what;    /* kind, pins and the MSI's data */
+};
+
+/* One copy of the GSI routes; the latch keeps two and flips. */
 struct route_tables {
-	struct ph_route gsi[PH_GSI_MAX];
-	uint32_t gsi_count;
+	struct route_entry gsi[PH_GSI_MAX];
 };
 
 struct ph_vm {
@@ -176,6 +183,8 @@ struct ph_vm {
 	uint32_t vcpu_count;
 	struct ph_vcpu **vcpus;   /* vcpu_count pointers, behind this struct */
 	uint32_t *physical_map;   /* APIC ID -> vCPU index + 1, 0: none; single words, no latch */
+	uint32_t xapic_count;     /* vCPUs in xAPIC mode; writer: under route_lock; any reader */
+	uint32_t gsi_users[PH_GSI_MAX]; /* who drives each GSI that is routed to an MSI; anyone */
 };
 
 /* PH_BUG_ON: always on. */

@@ -289,7 +289,8 @@ uint32_t harness_apic_bit_count(const struct ph_vcpu *vcpu, uint32_t reg)
 
 bool harness_is_pending(const struct ph_vcpu *vcpu, uint8_t vector)
 {
-	uint64_t posted = shared64_load(&vcpu->pid->pir[vector >> 6], NONE);
+	uint64_t posted = shared64_load(&vcpu->pid->pir[vector >> 6], NONE) |
+	    shared64_load(&vcpu->shared.level[vector >> 6], NONE);
 
 	return (posted >> (vector & 63) & 1) || harness_apic_bit(vcpu, APIC_IRR, vector);
 }
@@ -301,8 +302,10 @@ uint32_t harness_requests(const struct ph_vcpu *vcpu)
 
 void harness_clear_pending(struct ph_vcpu *vcpu)
 {
-	for (uint32_t i = 0; i < 4; i++)
+	for (uint32_t i = 0; i < 4; i++) {
 		shared64_store(&vcpu->pid->pir[i], 0, NONE);
+		shared64_store(&vcpu->shared.level[i], 0, NONE);
+	}
 	shared32_store(&vcpu->pid->control, 0, NONE);
 	shared32_store(&vcpu->shared.requests, 0, NONE);
 	for (uint32_t i = 0; i < 8; i++)

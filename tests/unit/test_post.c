@@ -145,7 +145,9 @@ static void drain_moves_each_vector_with_its_trigger_mode(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(posts) / sizeof(posts[0]); i++)
 		post_interrupt(NULL, vcpu, posts[i].vector, posts[i].level, PH_SOURCE_IOAPIC);
+	assert_true(harness_requests(vcpu) & REQUEST_LEVEL);
 	assert_true(post_drain(vcpu));
+	post_take_levels(vcpu);
 	for (size_t i = 0; i < sizeof(posts) / sizeof(posts[0]); i++) {
 		assert_true(harness_apic_bit(vcpu, APIC_IRR, posts[i].vector));
 		assert_int_equal(harness_apic_bit(vcpu, APIC_TMR, posts[i].vector), posts[i].level);
@@ -156,6 +158,21 @@ static void drain_moves_each_vector_with_its_trigger_mode(void **state)
 	post_interrupt(NULL, vcpu, 0x3f, false, PH_SOURCE_IOAPIC);
 	assert_true(post_drain(vcpu));
 	assert_false(harness_apic_bit(vcpu, APIC_TMR, 0x3f));
+	harness_destroy();
+}
+
+static void level_comes_by_request_and_not_through_pir(void **state)
+{
+	struct ph_vcpu *vcpu = prepare(&rows[3]);
+
+	(void)state;
+	post_interrupt(NULL, vcpu, 0x51, true, PH_SOURCE_IOAPIC);
+	assert_false(vcpu->pid->control & PID_ON);
+	assert_int_equal(vcpu->pid->pir[1], 0);
+	assert_int_equal(harness_requests(vcpu), REQUEST_LEVEL);
+	assert_int_equal(harness_host(vcpu)->notify_count, 1);
+	post_interrupt(NULL, vcpu, 0x51, true, PH_SOURCE_IOAPIC);
+	assert_int_equal(harness_host(vcpu)->notify_count, 1);
 	harness_destroy();
 }
 
@@ -196,6 +213,7 @@ int main(void)
 	    cmocka_unit_test(second_request_of_the_same_bits_sends_nothing),
 	    cmocka_unit_test(host_cannot_raise_the_core_s_own_requests),
 	    cmocka_unit_test(drain_moves_each_vector_with_its_trigger_mode),
+	    cmocka_unit_test(level_comes_by_request_and_not_through_pir),
 	    cmocka_unit_test(owner_posts_to_itself_without_notification),
 	    cmocka_unit_test(claimed_sleeper_is_woken_once),
 	};
