@@ -13,6 +13,7 @@ enum thread_state {
 	THREAD_RUNNABLE, /* queued, or on its way to another pCPU's queue */
 	THREAD_RUNNING,
 	THREAD_SLEEPING,
+	THREAD_DYING, /* its function has returned, its stack is still in use */
 	THREAD_DEAD,
 };
 
@@ -39,7 +40,8 @@ struct thread {
 	uint32_t pcpu;
 	uint32_t migrate_to;
 	bool is_wake_pending;
-	uint64_t runtime;   /* weighted fairness: TSC ticks run, brought forward after a sleep */
+	bool is_queued;
+	uint64_t runtime;   /* TSC ticks run, brought near the queue's when it joins one */
 	uint64_t run_since; /* host TSC at the last switch to it */
 };
 

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The host's serial ports: COM1 carries the guests' consoles, COM2 the control channel. */
+#ifndef HYPERVISOR_MAIN_SERIAL_H
+#define HYPERVISOR_MAIN_SERIAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum serial {
+	SERIAL_CONSOLE,
+	SERIAL_CONTROL, /* falls back to COM1 where there is no COM2 */
+};
+
+/* Find and set up the UARTs (115200 8N1).  First pCPU, before any output. */
+void serial_init(void);
+
+/* Take received bytes by interrupt from now on, on the first pCPU.  After irq and IOAPIC set-up. */
+void serial_enable_input(void (*console_byte)(char byte), void (*control_byte)(char byte));
+
+/*
+ * Write bytes in one piece.  Waits for the UART, but only so long: on one that takes nothing,
+ * bytes are dropped until it does again.  SERIAL_CONTROL: any thread or handler; SERIAL_CONSOLE:
+ * any thread.
+ */
+void serial_write(enum serial serial, const char *bytes, size_t length);
+
+/* From panic(): other pCPUs are stopped; write even if one of them held the UART's lock. */
+void serial_break_locks(void);
+
+#endif
