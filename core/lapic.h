@@ -5,7 +5,10 @@
 
 #include "core/vcpu.h"
 
-/* lapic.c ------------------------------------------------------------------------------------ */
+/* Vectors below are illegal in a message or an LVT entry (SDM vol. 3, "Valid Interrupt Vectors"). */
+#define LAPIC_FIRST_VECTOR 16u
+
+/* ---- Registers as they are in the page ----------------------------------------------------- */
 
 static inline uint32_t lapic_reg(const struct ph_vcpu *vcpu, uint32_t offset)
 {
@@ -17,21 +20,73 @@ static inline void lapic_set_reg(struct ph_vcpu *vcpu, uint32_t offset, uint32_t
 	*(uint32_t *)(void *)(vcpu->lapic.page + offset) = value;
 }
 
-/* Power-up (init == false) or INIT (init == true) state; SDM vol. 3, "Local APIC State After It
- * Receives an INIT-Deassert IPI" and around.  Publishes the identity. */
+/* The 32 vectors around `vector` in APIC_IRR, APIC_ISR or APIC_TMR, and its bit among them. */
+static inline uint32_t *lapic_word(const struct ph_vcpu *vcpu, uint32_t reg, uint8_t vector)
+{
+	return (uint32_t *)(void *)(vcpu->lapic.page + reg + (vector / 32u) * 16u);
+}
+
+static inline uint32_t lapic_bit(uint8_t vector)
+{
+	return 1u << (vector % 32u);
+}
+
+/* IA32_APIC_BASE: on at all; in x2APIC mode; in xAPIC mode if on and not in x2APIC mode. */
+static inline bool lapic_is_hw_enabled(const struct ph_vcpu *vcpu)
+{
+	return vcpu->lapic.base & APIC_BASE_ENABLE;
+}
+
+static inline bool lapic_is_x2apic(const struct ph_vcpu *vcpu)
+{
+	return vcpu->lapic.base & APIC_BASE_X2APIC;
+}
+
+static inline bool lapic_is_sw_enabled(const struct ph_vcpu *vcpu)
+{
+	return lapic_reg(vcpu, APIC_SVR) & APIC_SVR_ENABLE;
+}
+
+/* ---- lapic.c ------------------------------------------------------------------------------- */
+
+/*
+ * Power-up (init == false) or INIT (init == true) state; SDM vol. 3, "Local APIC State After Power-Up
+ * or Reset" and "Local APIC State After It Receives an INIT-Deassert IPI": INIT keeps IA32_APIC_BASE
+ * and the APIC ID.  What was posted before is lost with IRR.  Publishes the identity.
+ */
 void lapic_reset(struct ph_vcpu *vcpu, bool init);
 
-/* A vector arrives: set IRR, and TMR to its trigger mode. */
+/* The registers alone to their reset values, except the APIC ID; LDR derived in x2APIC mode. */
+void lapic_reset_registers(struct ph_vcpu *vcpu);
+
+/* ID (and in x2APIC mode LDR) by the initial APIC ID and the mode in IA32_APIC_BASE. */
+void lapic_reset_id(struct ph_vcpu *vcpu);
+
+/* A vector arrives: set IRR, and TMR to its trigger mode; an illegal one goes to ESR instead. */
 void lapic_accept(struct ph_vcpu *vcpu, uint8_t vector, bool level);
 
 /* Highest vector in IRR, or PH_NO_VECTOR. */
 int lapic_highest_irr(struct ph_vcpu *vcpu);
 
-/* Highest vector in IRR whose class is above PPR's, or PH_NO_VECTOR (also if APIC is off). */
-int lapic_deliverable(struct ph_vcpu *vcpu);
+/* lapic_deliverable() when IRR is not empty. */
+int lapic_deliverable_pending(struct ph_vcpu *vcpu);
 
-/* INTA by this LAPIC: vector from IRR to ISR, PPR recomputed. */
+/* Highest vector in IRR whose class is above PPR's, or PH_NO_VECTOR (also if APIC is off). */
+static inline int lapic_deliverable(struct ph_vcpu *vcpu)
+{
+	if (__builtin_expect(!vcpu->lapic.irr_pending, 1))
+		return PH_NO_VECTOR;
+	return lapic_deliverable_pending(vcpu);
+}
+
+/*
+ * INTA by this LAPIC: vector from IRR to ISR, PPR recomputed.  The vector is lapic_deliverable()'s,
+ * chosen by the owner with nothing between, so the spurious vector in SVR is never needed.
+ */
 void lapic_acknowledge(struct ph_vcpu *vcpu, uint8_t vector);
+
+/* Take the highest vector, which is in service, out of ISR; PPR recomputed. */
+void lapic_retire(struct ph_vcpu *vcpu, uint8_t vector);
 
 /* Set TPR (from CR8, V_TPR or the register) and recompute PPR. */
 void lapic_set_tpr(struct ph_vcpu *vcpu, uint8_t tpr);
@@ -40,44 +95,78 @@ void lapic_set_tpr(struct ph_vcpu *vcpu, uint8_t tpr);
 void lapic_update_ppr(struct ph_vcpu *vcpu);
 
 /* Highest vector in ISR, or PH_NO_VECTOR. */
-int lapic_highest_isr(struct ph_vcpu *vcpu);
+static inline int lapic_highest_isr(const struct ph_vcpu *vcpu)
+{
+	return vcpu->lapic.highest_isr;
+}
 
 /* After IRR/ISR/TMR were written as a whole (state import): rebuild every cache. */
 void lapic_rebuild(struct ph_vcpu *vcpu);
 
-/* eoi.c -------------------------------------------------------------------------------------- */
+/* ---- eoi.c --------------------------------------------------------------------------------- */
 
-/* EOI: retire the highest ISR vector; tell the IOAPIC if it was level-triggered and broadcasts are
- * not suppressed. */
+/*
+ * EOI: retire the highest ISR vector, if any; tell the IOAPIC if it was level-triggered and broadcasts
+ * are not suppressed (SDM vol. 3, "Signaling Interrupt Servicing Completion").
+ */
 void eoi(struct ph_vcpu *vcpu);
 
-/* lapic_timer.c ------------------------------------------------------------------------------ */
+/* ---- lapic_timer.c ------------------------------------------------------------------------- */
 
+/*
+ * Shortest period of a periodic timer in microseconds: a shorter one is stretched to it, so that the
+ * guest cannot keep the host busy with its timer.  Missed periods are skipped: however late the owner
+ * comes, one interrupt is delivered, and the phase is kept.
+ */
+#define LAPIC_TIMER_MIN_PERIOD_US 20u
+
+/* Stop; nothing of the LVT or the counts is written. */
 void lapic_timer_reset(struct ph_vcpu *vcpu);
 /* REQUEST_TIMER: fire what is due, re-arm a periodic timer. */
 void lapic_timer_service(struct ph_vcpu *vcpu);
+/* TMCCT: ticks left, rounded up, so that it is 0 only when the interrupt is due. */
 uint32_t lapic_timer_current_count(struct ph_vcpu *vcpu);
+/* TMICT; ignored in TSC-deadline mode. */
 void lapic_timer_write_initial_count(struct ph_vcpu *vcpu, uint32_t count);
+/* TDCR; a running count goes on from where it is. */
 void lapic_timer_write_divide(struct ph_vcpu *vcpu, uint32_t value);
-/* The timer's LVT entry changed from `before`. */
-void lapic_timer_lvt_changed(struct ph_vcpu *vcpu, uint32_t before);
+/*
+ * LVT timer entry, already masked to what it holds.  Into or out of TSC-deadline mode the timer is
+ * disarmed and TMICT and IA32_TSC_DEADLINE are cleared; between one-shot and periodic the count goes
+ * on and the new mode decides at its end, as processors and Linux KVM do.
+ */
+void lapic_timer_write_lvt(struct ph_vcpu *vcpu, uint32_t value);
+/* IA32_TSC_DEADLINE: 0 if disarmed, reads 0 and writes nothing outside TSC-deadline mode. */
 uint64_t lapic_timer_deadline(const struct ph_vcpu *vcpu);
 void lapic_timer_write_deadline(struct ph_vcpu *vcpu, uint64_t value);
 
-/* source_ipi.c ------------------------------------------------------------------------------- */
+/* ---- source_ipi.c -------------------------------------------------------------------------- */
 
-/* A write to ICR's low half (xAPIC) or to the whole (x2APIC). */
+/*
+ * A write to ICR's low half (xAPIC, 8-bit destination) or to the whole (x2APIC, 32 bits).
+ * Combinations that SDM vol. 3, table "Valid Combinations for the Pentium 4 and Intel Xeon
+ * Processors' Local xAPIC Interrupt Command Register", calls invalid send nothing; a level trigger
+ * is sent as edge; INIT level de-assert does nothing.
+ */
 void source_ipi_send(struct ph_vcpu *vcpu, uint32_t icr, uint32_t destination);
+/* A write to SELF_IPI. */
 void source_ipi_self(struct ph_vcpu *vcpu, uint8_t vector);
 
-/* source_lvt.c ------------------------------------------------------------------------------- */
+/* ---- source_lvt.c -------------------------------------------------------------------------- */
 
 /* Deliver through an LVT register (APIC_LVT_*): fixed, SMI, NMI, INIT or ExtINT, unless masked. */
 void source_lvt_deliver(struct ph_vcpu *vcpu, uint32_t lvt_register);
-/* Record an error in the ESR and deliver the error LVT. */
+/*
+ * Record an error for the next write to ESR; the first since the last such write also delivers the
+ * error LVT (SDM vol. 3, "Error Handling").
+ */
 void source_lvt_error(struct ph_vcpu *vcpu, uint32_t esr_bits);
 /* REQUEST_LINT: handle changes of the LINT pins. */
 void source_lvt_lint_service(struct ph_vcpu *vcpu);
+/* LVT LINT0 changed: it may take the 8259's INTR now, or a level that is high. */
+void source_lvt_lint0_changed(struct ph_vcpu *vcpu);
+/* EOI of a level-triggered vector: clear LINT0's Remote IRR, deliver again if the pin is high. */
+void source_lvt_eoi(struct ph_vcpu *vcpu, uint8_t vector);
 /* Publish whether the 8259's INTR reaches this CPU (LINT0 unmasked ExtINT, or virtual wire with the
  * APIC off on the BSP). */
 void source_lvt_update_pic(struct ph_vcpu *vcpu);

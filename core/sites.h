@@ -35,6 +35,9 @@
 	X(BLOCK_CLAIM, RMW, "block: take the announcement back unless a waker has claimed it") \
 	X(LOAD_PCPU, STORE, "load: write where it runs, before IN_GUEST") \
 	X(SIPI_VECTOR, STORE, "sipi: the vector, before its request") \
+	X(LINT_SET, RMW, "lint: the pin's level and edge, before their request") \
+	X(LINT_TAKE, RMW, "lint: take the edges, after their request was fetched") \
+	X(LVT_ACCEPTS_PIC, PUBLISH, "lvt: this CPU takes INTR, before the owner reads the PIC's output") \
 	X(LATCH_SEQUENCE, RMW, "latch: writer flips the copies") \
 	X(LATCH_READ, LOAD, "latch: reader's sequence before and after") \
 	X(IDENTITY_PUBLISH, STORE, "route: the identity word, before the map entries that lead to it") \

@@ -45,6 +45,10 @@
 #define IDENTITY_HW_ENABLED     (1ull << 42)          /* IA32_APIC_BASE enable bit */
 #define IDENTITY_SW_ENABLED     (1ull << 43)          /* SVR enable bit */
 
+/* The LINT pins: 0 or 1 shifted left by the pin's number. */
+#define LINT_HIGH 1u        /* the level now */
+#define LINT_ROSE (1u << 8) /* an edge that the owner has not handled */
+
 /* Any CPU may touch these, only through core/shared.h. */
 struct vcpu_shared {
 	uint32_t mode;     /* writer: the owner in enter.c; kickers only IN_GUEST -> EXITING */
@@ -52,7 +56,7 @@ struct vcpu_shared {
 	uint32_t blocked;  /* writers: the owner publishes; one waker or the owner claims */
 	uint32_t pcpu;     /* writer: the owner in ph_vcpu_load(), before IN_GUEST; readers: senders */
 	uint32_t sipi_vector; /* writers: senders, before REQUEST_SIPI */
-	uint32_t lint_level;  /* bits 0, 1: pin levels; writers: anyone (or/and) */
+	uint32_t lint; /* LINT_HIGH, LINT_ROSE of each pin; writers: anyone (or/and) */
 	uint32_t accepts_pic; /* writer: the owner (lapic); reader: source_pic.c */
 	uint32_t arbitration_priority; /* PPR for lowest-priority choice; writer: the owner */
 	uint64_t identity;
@@ -78,12 +82,13 @@ struct lapic {
 	uint32_t esr_pending; /* errors since the last write to ESR */
 	uint64_t timer_expiry; /* guest TSC at which TMCCT reaches 0; 0: not running */
 	uint64_t timer_period; /* guest TSC ticks of one period */
-	bool irr_pending;  /* false only if IRR is empty */
+	bool timer_is_armed;   /* the platform's timer may still expire */
+	uint8_t irr_pending; /* bit n: the nth 32 vectors of IRR are not all clear */
+	uint8_t isr_pending; /* the same of ISR */
 	int16_t highest_isr; /* cache; PH_NO_VECTOR when ISR is empty */
 	bool is_bsp;
 	bool accepts_pic;  /* as published: LINT0 takes the 8259's INTR */
 	bool extint_pending; /* an ExtINT message waits for its INTA */
-	uint8_t lint_seen; /* pin levels last handled, for edges */
 };
 
 enum activity { ACTIVITY_ACTIVE, ACTIVITY_HALTED, ACTIVITY_WAIT_FOR_SIPI };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The fake platform: every verb is recorded; time and sleep belong to the test. */
 #include "tests/unit/harness.h"
+#include "core/lapic.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -310,5 +311,5 @@ void harness_clear_pending(struct ph_vcpu *vcpu)
 	shared32_store(&vcpu->shared.requests, 0, NONE);
 	for (uint32_t i = 0; i < 8; i++)
 		memset(vcpu->lapic.page + APIC_IRR + i * 16u, 0, sizeof(uint32_t));
-	vcpu->lapic.irr_pending = false;
+	lapic_rebuild(vcpu);
 }

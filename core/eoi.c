@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* End of interrupt, the last stop on an interrupt's path: lapic.c -> here -> the IOAPIC. */
+#include "core/lapic.h"
+#include "core/route.h"
+
+static void eoi_level(struct ph_vcpu *vcpu, uint8_t vector)
+{
+	source_lvt_eoi(vcpu, vector);
+	/* Suppressed: the guest writes the IOAPIC's own EOI register (directed EOI). */
+	if (lapic_reg(vcpu, APIC_SVR) & APIC_SVR_SUPPRESS_BROADCAST)
+		return;
+	source_ioapic_eoi(vcpu->vm, vcpu, vector);
+}
+
+void eoi(struct ph_vcpu *vcpu)
+{
+	int highest = lapic_highest_isr(vcpu);
+	uint8_t vector = (uint8_t)highest;
+
+	if (highest == PH_NO_VECTOR)
+		return;
+	lapic_retire(vcpu, vector);
+	if (__builtin_expect(*lapic_word(vcpu, APIC_TMR, vector) & lapic_bit(vector), 0))
+		eoi_level(vcpu, vector);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* The local APIC's priorities, IRR to ISR: post.c and the sources -> here -> enter.c -> eoi.c. */
+#include "core/lapic.h"
+#include "core/post.h"
+#include "core/route.h"
+
+#define LAPIC_REGISTERS_END 0x400u
+#define LAPIC_MAX_LVT       5u /* timer, thermal, PMC, LINT0, LINT1, error: number of the last */
+
+/* ---- Reset --------------------------------------------------------------------------------- */
+
+void lapic_reset_id(struct ph_vcpu *vcpu)
+{
+	uint32_t id = vcpu->lapic.id;
+
+	if (!lapic_is_x2apic(vcpu)) {
+		lapic_set_reg(vcpu, APIC_ID, id << 24);
+		return;
+	}
+	lapic_set_reg(vcpu, APIC_ID, id);
+	/* SDM vol. 3, "Deriving Logical x2APIC ID from the Local x2APIC ID". */
+	lapic_set_reg(vcpu, APIC_LDR, (id >> 4) << 16 | 1u << (id & 15));
+}
+
+static uint32_t lapic_version(const struct ph_vcpu *vcpu)
+{
+	return APIC_VERSION_INTEGRATED | LAPIC_MAX_LVT << APIC_VERSION_MAX_LVT_SHIFT |
+	    (vcpu->vm->config.directed_eoi ? APIC_VERSION_SUPPRESS_BROADCAST : 0);
+}
+
+void lapic_reset_registers(struct ph_vcpu *vcpu)
+{
+	struct lapic *lapic = &vcpu->lapic;
+
+	lapic_timer_reset(vcpu);
+	for (uint32_t reg = 0; reg < LAPIC_REGISTERS_END; reg += 16) {
+		if (reg != APIC_ID)
+			lapic_set_reg(vcpu, reg, 0);
+	}
+	lapic_set_reg(vcpu, APIC_VERSION, lapic_version(vcpu));
+	lapic_set_reg(vcpu, APIC_DFR, APIC_DFR_FLAT);
+	lapic_set_reg(vcpu, APIC_SVR, APIC_SVR_VECTOR_MASK);
+	for (uint32_t reg = APIC_LVT_TIMER; reg <= APIC_LVT_ERROR; reg += 16)
+		lapic_set_reg(vcpu, reg, APIC_LVT_MASKED);
+	if (lapic_is_x2apic(vcpu))
+		lapic_reset_id(vcpu);
+	lapic->esr_pending = 0;
+	lapic->extint_pending = false;
+	lapic_rebuild(vcpu);
+}
+
+void lapic_reset(struct ph_vcpu *vcpu, bool init)
+{
+	/* What was posted before goes with IRR. */
+	post_drain(vcpu);
+	if (!init) {
+		vcpu->lapic.base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE |
+		    (vcpu->lapic.is_bsp ? APIC_BASE_BSP : 0);
+		lapic_reset_id(vcpu);
+	}
+	lapic_reset_registers(vcpu);
+	route_publish_identity(vcpu);
+	source_lvt_update_pic(vcpu);
+}
+
+/* ---- 256-bit registers --------------------------------------------------------------------- */
+
+static inline uint32_t lapic_top_bit(uint32_t value)
+{
+	return 31u - (uint32_t)__builtin_clz(value);
+}
+
+/* Highest vector of a register of which `pending` has a bit for each word that is not 0. */
+static inline int lapic_highest(const struct ph_vcpu *vcpu, uint32_t reg, uint32_t pending)
+{
+	uint32_t word;
+
+	if (!pending)
+		return PH_NO_VECTOR;
+	word = lapic_top_bit(pending);
+	return (int)(word * 32 + lapic_top_bit(lapic_reg(vcpu, reg + word * 16)));
+}
+
+static uint8_t lapic_pending_words(const struct ph_vcpu *vcpu, uint32_t reg)
+{
+	uint32_t pending = 0;
+
+	for (uint32_t word = 0; word < 8; word++) {
+		if (lapic_reg(vcpu, reg + word * 16))
+			pending |= 1u << word;
+	}
+	return (uint8_t)pending;
+}
+
+void lapic_rebuild(struct ph_vcpu *vcpu)
+{
+	struct lapic *lapic = &vcpu->lapic;
+
+	lapic->irr_pending = lapic_pending_words(vcpu, APIC_IRR);
+	lapic->isr_pending = lapic_pending_words(vcpu, APIC_ISR);
+	lapic->highest_isr = (int16_t)lapic_highest(vcpu, APIC_ISR, lapic->isr_pending);
+	lapic_update_ppr(vcpu);
+}
+
+/* ---- IRR, ISR, priorities ------------------------------------------------------------------ */
+
+void lapic_accept(struct ph_vcpu *vcpu, uint8_t vector, bool level)
+{
+	uint32_t bit = lapic_bit(vector);
+	uint32_t *tmr = lapic_word(vcpu, APIC_TMR, vector);
+
+	if (__builtin_expect(vector < LAPIC_FIRST_VECTOR, 0)) {
+		source_lvt_error(vcpu, APIC_ESR_RECV_VECTOR);
+		return;
+	}
+	*lapic_word(vcpu, APIC_IRR, vector) |= bit;
+	vcpu->lapic.irr_pending |= (uint8_t)(1u << (vector / 32u));
+	*tmr = level ? *tmr | bit : *tmr & ~bit;
+}
+
+int lapic_highest_irr(struct ph_vcpu *vcpu)
+{
+	return lapic_highest(vcpu, APIC_IRR, vcpu->lapic.irr_pending);
+}
+
+int lapic_deliverable_pending(struct ph_vcpu *vcpu)
+{
+	int vector = lapic_highest_irr(vcpu);
+
+	/* Off, IRR waits: the APIC may be enabled again. */
+	if (!lapic_is_hw_enabled(vcpu))
+		return PH_NO_VECTOR;
+	if ((uint32_t)vector >> 4 <= lapic_reg(vcpu, APIC_PPR) >> 4)
+		return PH_NO_VECTOR;
+	return vector;
+}
+
+/* SDM vol. 3, "Processor-Priority Register"; with equal classes PPR takes TPR's subclass. */
+static inline void lapic_set_ppr(struct ph_vcpu *vcpu)
+{
+	uint32_t ppr = lapic_reg(vcpu, APIC_TPR);
+	int highest = vcpu->lapic.highest_isr;
+
+	if (highest != PH_NO_VECTOR && (uint32_t)highest >> 4 > ppr >> 4)
+		ppr = (uint32_t)highest & 0xf0;
+	lapic_set_reg(vcpu, APIC_PPR, ppr);
+	shared32_store(&vcpu->shared.arbitration_priority, ppr, NONE);
+}
+
+void lapic_update_ppr(struct ph_vcpu *vcpu)
+{
+	lapic_set_ppr(vcpu);
+}
+
+void lapic_set_tpr(struct ph_vcpu *vcpu, uint8_t tpr)
+{
+	if (lapic_reg(vcpu, APIC_TPR) == tpr)
+		return;
+	lapic_set_reg(vcpu, APIC_TPR, tpr);
+	lapic_set_ppr(vcpu);
+}
+
+void lapic_acknowledge(struct ph_vcpu *vcpu, uint8_t vector)
+{
+	struct lapic *lapic = &vcpu->lapic;
+	uint32_t *irr = lapic_word(vcpu, APIC_IRR, vector);
+	uint32_t bit = lapic_bit(vector);
+	uint8_t word_bit = (uint8_t)(1u << (vector / 32u));
+
+	*irr &= ~bit;
+	if (!*irr)
+		lapic->irr_pending &= (uint8_t)~word_bit;
+	*lapic_word(vcpu, APIC_ISR, vector) |= bit;
+	lapic->isr_pending |= word_bit;
+	if (vector > lapic->highest_isr)
+		lapic->highest_isr = vector;
+	lapic_set_ppr(vcpu);
+}
+
+void lapic_retire(struct ph_vcpu *vcpu, uint8_t vector)
+{
+	struct lapic *lapic = &vcpu->lapic;
+	uint32_t *isr = lapic_word(vcpu, APIC_ISR, vector);
+
+	*isr &= ~lapic_bit(vector);
+	if (!*isr)
+		lapic->isr_pending &= (uint8_t)~(1u << (vector / 32u));
+	lapic->highest_isr = (int16_t)lapic_highest(vcpu, APIC_ISR, lapic->isr_pending);
+	lapic_set_ppr(vcpu);
+}

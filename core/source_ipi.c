@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* IPIs as a source, from ICR and SELF_IPI: lapic_regs.c -> here -> route.c (to itself: post.c). */
+#include "core/lapic.h"
+#include "core/post.h"
+#include "core/route.h"
+
+#define ICR_DELIVERY_MASK (7u << APIC_ICR_DELIVERY_SHIFT)
+
+/* Delivery modes that each shorthand may carry, one bit a mode. */
+#define SENDS_FIXED (1u << APIC_DELIVERY_FIXED)
+#define SENDS_ALL \
+	(SENDS_FIXED | 1u << APIC_DELIVERY_LOWEST | 1u << APIC_DELIVERY_SMI | \
+	    1u << APIC_DELIVERY_NMI | 1u << APIC_DELIVERY_INIT | 1u << APIC_DELIVERY_STARTUP)
+
+static const uint8_t source_ipi_valid[4] = {
+    [APIC_SHORTHAND_NONE] = SENDS_ALL,
+    [APIC_SHORTHAND_SELF] = SENDS_FIXED,
+    [APIC_SHORTHAND_ALL] = SENDS_FIXED,
+    [APIC_SHORTHAND_OTHERS] = SENDS_ALL,
+};
+
+static inline void source_ipi_to_self(struct ph_vcpu *vcpu, uint8_t vector, uint32_t illegal)
+{
+	if (__builtin_expect(vector < LAPIC_FIRST_VECTOR, 0))
+		source_lvt_error(vcpu, illegal);
+	else if (lapic_is_sw_enabled(vcpu))
+		post_interrupt(vcpu, vcpu, vector, false, PH_SOURCE_IPI);
+}
+
+void source_ipi_self(struct ph_vcpu *vcpu, uint8_t vector)
+{
+	source_ipi_to_self(vcpu, vector, APIC_ESR_RECV_VECTOR);
+}
+
+static void source_ipi_route(struct ph_vcpu *vcpu, uint32_t icr, uint32_t destination)
+{
+	struct message message = {
+	    .destination = destination,
+	    .vector = (uint8_t)icr,
+	    .delivery = (uint8_t)((icr & ICR_DELIVERY_MASK) >> APIC_ICR_DELIVERY_SHIFT),
+	    .shorthand = (uint8_t)((icr & APIC_ICR_SHORTHAND_MASK) >> APIC_ICR_SHORTHAND_SHIFT),
+	    .is_logical = icr & APIC_ICR_LOGICAL,
+	    .from_x2apic = lapic_is_x2apic(vcpu),
+	    .source = PH_SOURCE_IPI,
+	};
+
+	if (!(source_ipi_valid[message.shorthand] >> message.delivery & 1u))
+		return;
+	if (message.delivery <= APIC_DELIVERY_LOWEST && message.vector < LAPIC_FIRST_VECTOR) {
+		source_lvt_error(vcpu, APIC_ESR_SEND_VECTOR);
+		return;
+	}
+	/* INIT level de-assert: processors with an xAPIC have no use for it. */
+	if (message.delivery == APIC_DELIVERY_INIT &&
+	    (icr & (APIC_ICR_LEVEL | APIC_ICR_ASSERT)) == APIC_ICR_LEVEL)
+		return;
+	route_deliver(vcpu->vm, vcpu, &message);
+}
+
+void source_ipi_send(struct ph_vcpu *vcpu, uint32_t icr, uint32_t destination)
+{
+	uint32_t to_self = APIC_SHORTHAND_SELF << APIC_ICR_SHORTHAND_SHIFT;
+
+	/* Fixed to itself: nothing to route. */
+	if ((icr & (APIC_ICR_SHORTHAND_MASK | ICR_DELIVERY_MASK)) == to_self)
+		source_ipi_to_self(vcpu, (uint8_t)icr, APIC_ESR_SEND_VECTOR);
+	else
+		source_ipi_route(vcpu, icr, destination);
+}
