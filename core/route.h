@@ -18,6 +18,11 @@ struct message {
 	enum ph_source source;
 };
 
+/* Entries of physical_map: every 8-bit xAPIC ID and every x2APIC ID that a vCPU can have. */
+#define ROUTE_MAP_COUNT PH_VCPU_MAX
+_Static_assert(ROUTE_MAP_COUNT >= 256, "the map must hold every xAPIC ID");
+
+/* The PC's default routes.  Before any vCPU is made; physical_map holds zeroes. */
 void route_init(struct ph_vm *vm);
 
 /*
@@ -26,13 +31,16 @@ void route_init(struct ph_vm *vm);
  */
 uint32_t route_deliver(struct ph_vm *vm, struct ph_vcpu *sender, const struct message *message);
 
-/* The owner's ID, LDR, DFR, mode or enable bits changed: publish them and mend the map.  Owner. */
+/*
+ * The owner's ID, LDR, DFR, mode or enable bits changed: publish them, mend the map and let the
+ * IOAPIC send again what nobody accepted.  vm->vcpus[] already names this vCPU.  Owner.
+ */
 void route_publish_identity(struct ph_vcpu *vcpu);
 
 /* Copy one GSI's route out of the current table.  Any thread.  False: none. */
 bool route_gsi(struct ph_vm *vm, uint32_t gsi, struct ph_route *route);
 
-/* source_msi.c: decode an MSI into a message. */
+/* source_msi.c: decode an MSI into a message.  False: the address is not an interrupt's. */
 bool source_msi_decode(const struct ph_vm *vm, const struct ph_msi *msi, struct message *message);
 
 /* source_ioapic.c */
@@ -41,6 +49,8 @@ void source_ioapic_set_pin(struct ph_vm *vm, uint32_t pin, uint32_t user, bool l
 /* An EOI message for a vector: clear Remote IRR, deliver again what is still asserted.  `sender` is
  * the vCPU whose EOI it is.  Any thread. */
 void source_ioapic_eoi(struct ph_vm *vm, struct ph_vcpu *sender, uint8_t vector);
+/* A destination may accept now what it refused: send again each level that waits.  Any thread. */
+void source_ioapic_retry(struct ph_vm *vm);
 /* IOAPIC RTE in ExtINT mode and the PIC's output reach vCPUs by post_request(REQUEST_EXTINT). */
 
 /* source_pic.c */
