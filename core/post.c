@@ -72,7 +72,7 @@ static void post_edge(struct ph_vcpu *target, uint8_t vector)
 	if (shared64_or(&target->pid->pir[vector / 64u], bit, POST_PIR) & bit)
 		return;
 	/* Also the full fence between PIR/ON and the mode word; pairs with ENTER_PUBLISH. */
-	if (shared32_or(&target->pid->control, PID_ON, POST_ON) & PID_ON)
+	if (shared64_or(&target->pid->control, PID_ON, POST_ON) & PID_ON)
 		return;
 	post_notify(target);
 }
@@ -156,7 +156,7 @@ void post_sipi(struct ph_vcpu *target, uint8_t vector)
 
 bool post_is_on(const struct ph_vcpu *vcpu)
 {
-	return shared32_load(&vcpu->pid->control, ENTER_ON) & PID_ON;
+	return shared64_load(&vcpu->pid->control, ENTER_ON) & PID_ON;
 }
 
 /* Take one 64-vector word of an inbox into IRR. */
@@ -175,7 +175,7 @@ bool post_drain(struct ph_vcpu *vcpu)
 	if (!post_is_on(vcpu))
 		return false;
 	/* ON first, then PIR: a bit set behind our back sets ON again.  Pairs with POST_ON. */
-	(void)shared32_and(&vcpu->pid->control, ~PID_ON, DRAIN_ON);
+	(void)shared64_and(&vcpu->pid->control, ~PID_ON, DRAIN_ON);
 	for (uint32_t word = 0; word < 4; word++) {
 		if (shared64_load(&vcpu->pid->pir[word], NONE))
 			post_take_word(vcpu, word,

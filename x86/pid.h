@@ -8,17 +8,18 @@
 
 struct pid {
 	uint64_t pir[4];  /* bits 255:0, one a vector */
-	uint32_t control; /* bits 287:256: ON, SN, NV */
-	uint32_t ndst;    /* bits 319:288: notification destination */
-	uint32_t reserved[6];
+	uint64_t control; /* bits 319:256: ON, SN, NV, NDST; one word, for it changes as a whole */
+	uint64_t reserved[3];
 };
 
-#define PID_ON       (1u << 0)
-#define PID_SN       (1u << 1)
-#define PID_NV_SHIFT 16
+#define PID_ON         (1ull << 0)
+#define PID_SN         (1ull << 1)
+#define PID_NV_SHIFT   16
+#define PID_NV_MASK    (0xffull << PID_NV_SHIFT)
+#define PID_NDST_SHIFT 32 /* x2APIC: 32-bit ID; xAPIC: the 8-bit ID in bits 15:8 of NDST */
+#define PID_NDST_MASK  (0xffffffffull << PID_NDST_SHIFT)
 
 _Static_assert(sizeof(struct pid) == 64, "Format of Posted-Interrupt Descriptor: 64 bytes");
 _Static_assert(offsetof(struct pid, control) == 32, "Format of Posted-Interrupt Descriptor: 256");
-_Static_assert(offsetof(struct pid, ndst) == 36, "Format of Posted-Interrupt Descriptor: 319:288");
 
 #endif

@@ -307,7 +307,7 @@ void harness_clear_pending(struct ph_vcpu *vcpu)
 		shared64_store(&vcpu->pid->pir[i], 0, NONE);
 		shared64_store(&vcpu->shared.level[i], 0, NONE);
 	}
-	shared32_store(&vcpu->pid->control, 0, NONE);
+	shared64_store(&vcpu->pid->control, 0, NONE);
 	shared32_store(&vcpu->shared.requests, 0, NONE);
 	for (uint32_t i = 0; i < 8; i++)
 		memset(vcpu->lapic.page + APIC_IRR + i * 16u, 0, sizeof(uint32_t));
