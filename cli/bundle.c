@@ -56,10 +56,11 @@ char *bundle_config(const struct run_options *options)
 
 static int write_failed(const struct bundle_writer *writer)
 {
-	const char *why = archive_error_string(writer->archive);
+	int error = archive_errno(writer->archive);
 
-	return cli_fail(CLI_IO_ERROR, "cannot write the bundle '%s': %s; set TMPDIR to a folder with room",
-	    writer->path, why ? why : "unknown error");
+	return cli_fail(CLI_IO_ERROR,
+	    "cannot write the bundle '%s': %s; set TMPDIR to a folder with room", writer->path,
+	    error > 0 ? strerror(error) : archive_error_string(writer->archive));
 }
 
 static int begin_member(struct bundle_writer *writer, const char *name, uint64_t size)
@@ -151,7 +152,7 @@ static int add_vm(struct bundle_writer *writer, const struct vm_options *vm)
 		free(member);
 	}
 	for (uint32_t i = 0; status == CLI_OK && i < vm->module_count; i++) {
-		char name[16];
+		char name[24];
 
 		snprintf(name, sizeof(name), "module%u", i);
 		status = add_file(writer, vm, name, vm->modules[i]);
