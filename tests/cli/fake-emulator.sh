@@ -12,7 +12,7 @@ done
 say() { echo "$*" >&"$control"; }
 row='injected=12 notified=3 elided=1 woken=2 kicked=0 windows=4 migrations=0'
 
-echo "posthorn-fake: FAKE=$FAKE" >&"$console"
+echo "posthorn-fake: FAKE=$FAKE pid=$$" >&"$console"
 say "posthorn: fake log line"
 case $FAKE in
 poweroff)

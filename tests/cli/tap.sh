@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # TAP for the shell tests of the `posthorn` command: sourced, not run. Leaves $work, a temporary
 # folder that goes away, and $posthorn, the command under test.
 set -u
@@ -64,8 +64,10 @@ make_bzimage() { # FILE INIT_SIZE-IN-HEX-BYTES
 }
 
 make_multiboot() { # FILE
-	printf '\x7fELF' >"$1"
-	head -c 60 /dev/zero >>"$1"
-	printf '\x02\xb0\xad\x1b\x00\x00\x00\x00\xfe\x4f\x52\xe4' >>"$1"
-	head -c 4096 /dev/zero >>"$1"
+	{
+		printf '\x7fELF'
+		head -c 60 /dev/zero
+		printf '\x02\xb0\xad\x1b\x00\x00\x00\x00\xfe\x4f\x52\xe4'
+		head -c 4096 /dev/zero
+	} >"$1"
 }

@@ -55,7 +55,7 @@ FAKE=poweroff run "${linux[@]}" --log log --verbose
 check "--log has every line" says '^@vm vm0 stopped poweroff' log
 check "--verbose shows the log" says '^posthorn: fake log line' err
 
-printf 'hello\nend\n' | FAKE=echo timeout 20 "${linux[@]}" >out 2>err
+printf 'hello\nend\n' | FAKE="echo" timeout 20 "${linux[@]}" >out 2>err
 check "standard input reaches the console" says '^got: hello' out
 FAKE=hang run "${linux[@]}" --timeout 1
 check "--timeout ends a deaf emulator" [ "$status" = 124 ]
@@ -85,17 +85,22 @@ check "a --vm file's append keeps its '='" \
 run "${linux[@]}" --dry-run --icount --pcpus 3 --accel tcg
 check "--icount and --pcpus" says '-accel tcg -cpu max -icount shift=0,sleep=off -smp 3 ' out
 
+is_gone() { ! kill -0 "$1" 2>/dev/null; }
+
 # signal_test NAME SIGNAL: half-way, from a pipe.
 signal_test() {
-	local child
+	local child emulator
+	: >out
 	FAKE=hang "${linux[@]}" >out 2>err </dev/null &
 	child=$!
-	until grep -q posthorn-fake out 2>/dev/null; do sleep 0.05; done
+	tail -f -n +1 --pid="$child" out 2>/dev/null | grep -q -m 1 posthorn-fake
+	emulator=$(sed -n 's/.*pid=//p' out)
+	check "$1: the emulator runs before" kill -0 "$emulator"
 	kill "-$2" "$child"
 	wait "$child"
 	status=$?
 	check "$1: status 130" [ "$status" = 130 ]
-	check "$1: the emulator is gone" eval '! pgrep -f "sleep 1000" -g "$child" >/dev/null'
+	check "$1: the emulator is gone" is_gone "$emulator"
 	check "$1: no temporary file is left" nothing_left
 }
 # A background job of a script ignores Ctrl-C's signal unless it takes it up itself, as we do.
