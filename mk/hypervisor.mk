@@ -9,7 +9,7 @@ HV_SELFTEST_SRC := $(HV_KERNEL_SRC) $(wildcard hypervisor/selftest/*.c)
 HV_SRC := $(sort $(HV_KERNEL_SRC) $(foreach d,main svm vm board loader,\
             $(wildcard hypervisor/$(d)/*.c hypervisor/$(d)/*.S)) $(wildcard core/*.c))
 HV_LD := hypervisor/boot/image.ld
-HV_LDFLAGS := -nostdlib -static -no-pie -Wl,-T,$(HV_LD) -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+HV_LDFLAGS := -nostdlib -static -Wl,-T,$(HV_LD) -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
               -Wl,--gc-sections -Wl,--no-warn-rwx-segments
 
 $(BUILD)/posthorn64.elf: $(call objects,free,$(HV_SRC)) $(HV_LD)

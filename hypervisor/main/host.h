@@ -9,9 +9,9 @@
 struct vm;
 
 /*
- * The VM has stopped: every one of its vCPU threads has left the guest for good, and its @vm line
- * is out.  Called once per VM by VIRT; any thread or handler.  After the last one the main thread
- * prints the tables and leaves.  `is_normal`: poweroff, reset or debug-exit.
+ * The VM has ended: vm_has_ended() is true and its "@vm" line and its tables are out.  VIRT calls it
+ * once for each VM; any thread or handler.  After the last one the main thread leaves.  `is_normal`:
+ * poweroff, reset or debug-exit.
  */
 void host_vm_stopped(struct vm *vm, bool is_normal);
 
