@@ -33,7 +33,7 @@ static bool answers_to(const struct ph_vcpu *vcpu, uint64_t identity, uint32_t i
 	if (!(identity & IDENTITY_HW_ENABLED))
 		return false;
 	return identity_id(identity) == id ||
-	    (!(identity & IDENTITY_X2APIC) && id > 0xff && id == vcpu->lapic.id);
+	       (!(identity & IDENTITY_X2APIC) && id > 0xff && id == vcpu->lapic.id);
 }
 
 /*
@@ -89,7 +89,7 @@ static bool is_interrupt(const struct message *message)
 static bool accepts(uint64_t identity, uint8_t delivery)
 {
 	uint32_t always = 1u << APIC_DELIVERY_NMI | 1u << APIC_DELIVERY_SMI |
-	    1u << APIC_DELIVERY_INIT | 1u << APIC_DELIVERY_STARTUP;
+	                  1u << APIC_DELIVERY_INIT | 1u << APIC_DELIVERY_STARTUP;
 
 	if (!(identity & IDENTITY_HW_ENABLED))
 		return false;
@@ -119,8 +119,8 @@ static uint32_t deliver_event(struct ph_vcpu *target, const struct message *mess
 	}
 }
 
-static inline uint32_t deliver_to(struct ph_vcpu *sender, struct ph_vcpu *target,
-    uint64_t identity, const struct message *message)
+static inline uint32_t deliver_to(struct ph_vcpu *sender, struct ph_vcpu *target, uint64_t identity,
+    const struct message *message)
 {
 	if (!accepts(identity, message->delivery))
 		return 0;
@@ -142,8 +142,8 @@ static inline struct ph_vcpu *lookup(const struct ph_vm *vm, uint32_t id)
 	return entry ? vm->vcpus[entry - 1] : NULL;
 }
 
-static inline uint32_t deliver_by_id(struct ph_vm *vm, struct ph_vcpu *sender, uint32_t id,
-    const struct message *message)
+static inline uint32_t deliver_by_id(
+    struct ph_vm *vm, struct ph_vcpu *sender, uint32_t id, const struct message *message)
 {
 	struct ph_vcpu *target = lookup(vm, id);
 
@@ -151,8 +151,8 @@ static inline uint32_t deliver_by_id(struct ph_vm *vm, struct ph_vcpu *sender, u
 }
 
 /* Everybody in x2APIC mode: a logical destination names at most 16 IDs in a row. */
-static uint32_t deliver_cluster(struct ph_vm *vm, struct ph_vcpu *sender,
-    const struct message *message)
+static uint32_t deliver_cluster(
+    struct ph_vm *vm, struct ph_vcpu *sender, const struct message *message)
 {
 	uint32_t base = message->destination >> 16 << 4;
 	uint32_t mask = message->destination & 0xffff;
@@ -164,8 +164,8 @@ static uint32_t deliver_cluster(struct ph_vm *vm, struct ph_vcpu *sender,
 	return accepted_count;
 }
 
-static uint32_t deliver_each(struct ph_vm *vm, struct ph_vcpu *sender,
-    const struct message *message)
+static uint32_t deliver_each(
+    struct ph_vm *vm, struct ph_vcpu *sender, const struct message *message)
 {
 	uint32_t accepted_count = 0;
 
@@ -185,8 +185,8 @@ static uint32_t deliver_each(struct ph_vm *vm, struct ph_vcpu *sender,
 /* ---- Lowest priority ------------------------------------------------------------------------ */
 
 /* A vCPU's arbitration priority, or UINT32_MAX when it is no candidate. */
-static uint32_t candidate_priority(const struct ph_vcpu *vcpu, const struct ph_vcpu *sender,
-    const struct message *message)
+static uint32_t candidate_priority(
+    const struct ph_vcpu *vcpu, const struct ph_vcpu *sender, const struct message *message)
 {
 	uint64_t identity;
 
@@ -204,10 +204,10 @@ struct election {
 	uint32_t tied_count;
 };
 
-static struct election elect(const struct ph_vm *vm, const struct ph_vcpu *sender,
-    const struct message *message)
+static struct election elect(
+    const struct ph_vm *vm, const struct ph_vcpu *sender, const struct message *message)
 {
-	struct election election = { NULL, UINT32_MAX, 0 };
+	struct election election = {NULL, UINT32_MAX, 0};
 
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		uint32_t priority = candidate_priority(vm->vcpus[i], sender, message);
@@ -215,7 +215,7 @@ static struct election elect(const struct ph_vm *vm, const struct ph_vcpu *sende
 		if (priority == UINT32_MAX || priority > election.priority)
 			continue;
 		if (priority < election.priority)
-			election = (struct election){ vm->vcpus[i], priority, 0 };
+			election = (struct election){vm->vcpus[i], priority, 0};
 		election.tied_count++;
 	}
 	return election;
@@ -226,8 +226,8 @@ static struct election elect(const struct ph_vm *vm, const struct ph_vcpu *sende
  * vector % n by vCPU index does, so that a vector stays where its caches are warm and different
  * vectors spread.  Priorities may move between the two looks: whoever is found then is as good.
  */
-static uint32_t deliver_lowest(struct ph_vm *vm, struct ph_vcpu *sender,
-    const struct message *message)
+static uint32_t deliver_lowest(
+    struct ph_vm *vm, struct ph_vcpu *sender, const struct message *message)
 {
 	struct election election = elect(vm, sender, message);
 	struct ph_vcpu *chosen = election.first;
@@ -251,11 +251,11 @@ static uint32_t deliver_lowest(struct ph_vm *vm, struct ph_vcpu *sender,
 static bool picks_one(const struct message *message)
 {
 	return message->delivery == APIC_DELIVERY_LOWEST ||
-	    (message->is_redirectable && message->delivery == APIC_DELIVERY_FIXED);
+	       (message->is_redirectable && message->delivery == APIC_DELIVERY_FIXED);
 }
 
-static uint32_t deliver_to_set(struct ph_vm *vm, struct ph_vcpu *sender,
-    const struct message *message)
+static uint32_t deliver_to_set(
+    struct ph_vm *vm, struct ph_vcpu *sender, const struct message *message)
 {
 	if (message->shorthand == APIC_SHORTHAND_SELF) {
 		PH_BUG_ON(vm, !sender);
@@ -392,26 +392,26 @@ void route_publish_identity(struct ph_vcpu *vcpu)
 static struct route_entry pack(const struct ph_route *route)
 {
 	return (struct route_entry){
-		.address = route->msi.address,
-		.what = (uint64_t)route->kind << WHAT_KIND_SHIFT |
-		    (uint64_t)(uint8_t)route->ioapic_pin << WHAT_IOAPIC_SHIFT |
-		    (uint64_t)(uint8_t)route->pic_pin << WHAT_PIC_SHIFT | route->msi.data,
+	    .address = route->msi.address,
+	    .what = (uint64_t)route->kind << WHAT_KIND_SHIFT |
+	            (uint64_t)(uint8_t)route->ioapic_pin << WHAT_IOAPIC_SHIFT |
+	            (uint64_t)(uint8_t)route->pic_pin << WHAT_PIC_SHIFT | route->msi.data,
 	};
 }
 
 static struct ph_route unpack(struct route_entry entry)
 {
 	return (struct ph_route){
-		.kind = (enum ph_route_kind)(entry.what >> WHAT_KIND_SHIFT),
-		.ioapic_pin = (int8_t)(entry.what >> WHAT_IOAPIC_SHIFT),
-		.pic_pin = (int8_t)(entry.what >> WHAT_PIC_SHIFT),
-		.msi = { entry.address, (uint32_t)entry.what },
+	    .kind = (enum ph_route_kind)(entry.what >> WHAT_KIND_SHIFT),
+	    .ioapic_pin = (int8_t)(entry.what >> WHAT_IOAPIC_SHIFT),
+	    .pic_pin = (int8_t)(entry.what >> WHAT_PIC_SHIFT),
+	    .msi = {entry.address, (uint32_t)entry.what},
 	};
 }
 
 static void write_copy(struct route_tables *copy, const struct ph_route *routes, uint32_t count)
 {
-	static const struct ph_route none = { .kind = PH_ROUTE_NONE };
+	static const struct ph_route none = {.kind = PH_ROUTE_NONE};
 
 	for (uint32_t gsi = 0; gsi < PH_GSI_MAX; gsi++) {
 		struct route_entry entry = pack(gsi < count ? &routes[gsi] : &none);
@@ -459,7 +459,7 @@ static bool is_valid_route(const struct ph_route *route)
 		return true;
 	case PH_ROUTE_PINS:
 		return route->ioapic_pin >= -1 && route->ioapic_pin < (int)PH_IOAPIC_PINS &&
-		    route->pic_pin >= -1 && route->pic_pin < (int)PH_PIC_PINS;
+		       route->pic_pin >= -1 && route->pic_pin < (int)PH_PIC_PINS;
 	default:
 		return false;
 	}
@@ -480,7 +480,7 @@ int ph_route_set(struct ph_vm *vm, const struct ph_route *routes, uint32_t count
 /* Pin 2 of the PIC is the slave's; the PIT's line enters the IOAPIC at pin 2 for that reason. */
 static struct ph_route default_route(uint32_t gsi)
 {
-	struct ph_route route = { .kind = PH_ROUTE_PINS, .ioapic_pin = (int8_t)gsi, .pic_pin = -1 };
+	struct ph_route route = {.kind = PH_ROUTE_PINS, .ioapic_pin = (int8_t)gsi, .pic_pin = -1};
 
 	if (gsi == 0)
 		route.ioapic_pin = 2;
@@ -499,8 +499,8 @@ void route_init(struct ph_vm *vm)
 }
 
 /* An MSI has no level: the first user to raise the GSI sends it. */
-static void set_msi_level(struct ph_vm *vm, uint32_t gsi, uint32_t user, bool level,
-    const struct ph_msi *msi)
+static void set_msi_level(
+    struct ph_vm *vm, uint32_t gsi, uint32_t user, bool level, const struct ph_msi *msi)
 {
 	uint32_t bit = 1u << user;
 

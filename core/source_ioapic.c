@@ -7,9 +7,9 @@
 #define IOAPIC_ID_MASK   0x0f000000u
 
 /* What software can write; delivery status and Remote IRR are the hardware's. */
-#define RTE_WRITABLE \
-	(IOAPIC_RTE_VECTOR_MASK | 7ull << IOAPIC_RTE_DELIVERY_SHIFT | IOAPIC_RTE_LOGICAL | \
-	    IOAPIC_RTE_ACTIVE_LOW | IOAPIC_RTE_LEVEL | IOAPIC_RTE_MASKED | \
+#define RTE_WRITABLE                                                                               \
+	(IOAPIC_RTE_VECTOR_MASK | 7ull << IOAPIC_RTE_DELIVERY_SHIFT | IOAPIC_RTE_LOGICAL |         \
+	    IOAPIC_RTE_ACTIVE_LOW | IOAPIC_RTE_LEVEL | IOAPIC_RTE_MASKED |                         \
 	    0xffull << IOAPIC_RTE_DEST_SHIFT)
 #define RTE_EXTENDED (0x7full << IOAPIC_RTE_EXT_DEST_SHIFT)
 
@@ -45,12 +45,12 @@ static uint32_t rte_destination(uint64_t rte)
 static uint32_t send(struct ph_vm *vm, struct ph_vcpu *sender, uint64_t rte)
 {
 	struct message message = {
-		.destination = rte_destination(rte),
-		.vector = rte_vector(rte),
-		.delivery = rte_delivery(rte),
-		.is_logical = (rte & IOAPIC_RTE_LOGICAL) != 0,
-		.is_level = rte_is_level(rte),
-		.source = PH_SOURCE_IOAPIC,
+	    .destination = rte_destination(rte),
+	    .vector = rte_vector(rte),
+	    .delivery = rte_delivery(rte),
+	    .is_logical = (rte & IOAPIC_RTE_LOGICAL) != 0,
+	    .is_level = rte_is_level(rte),
+	    .source = PH_SOURCE_IOAPIC,
 	};
 
 	return route_deliver(vm, sender, &message);
@@ -73,7 +73,7 @@ static void send_level(struct ph_vm *vm, struct ph_vcpu *sender, uint32_t pin)
 }
 
 /*
- * The line is the OR of its users; polarity is the board's affair and its RTE bit has no effect.  An
+ * The line is the OR of its users; polarity is the board's affair and its RTE bit has no effect. An
  * edge on a masked pin is gone (82093AA, "Interrupt Mask": neither delivered nor held pending), a
  * level waits for the unmasking.
  */

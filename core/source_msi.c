@@ -20,13 +20,13 @@ bool source_msi_decode(const struct ph_vm *vm, const struct ph_msi *msi, struct 
 	if (msi->address >> 20 != MSI_ADDRESS_BASE >> 20)
 		return false;
 	*message = (struct message){
-		.destination = low >> MSI_ADDRESS_DEST_SHIFT & 0xff,
-		.vector = msi->data & MSI_DATA_VECTOR_MASK,
-		.delivery = decode_delivery(msi->data),
-		.is_logical = (low & MSI_ADDRESS_LOGICAL) != 0,
-		.is_level = (msi->data & MSI_DATA_LEVEL) != 0,
-		.is_redirectable = (low & MSI_ADDRESS_REDIRECT) != 0,
-		.source = PH_SOURCE_MSI,
+	    .destination = low >> MSI_ADDRESS_DEST_SHIFT & 0xff,
+	    .vector = msi->data & MSI_DATA_VECTOR_MASK,
+	    .delivery = decode_delivery(msi->data),
+	    .is_logical = (low & MSI_ADDRESS_LOGICAL) != 0,
+	    .is_level = (msi->data & MSI_DATA_LEVEL) != 0,
+	    .is_redirectable = (low & MSI_ADDRESS_REDIRECT) != 0,
+	    .source = PH_SOURCE_MSI,
 	};
 	if (vm->config.extended_dest_id)
 		message->destination |= (low >> MSI_ADDRESS_EXT_SHIFT & 0x7f) << 8;

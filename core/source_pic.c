@@ -5,8 +5,8 @@
 
 /* Sections quoted are of the 8259A datasheet. */
 
-#define MASTER 0
-#define SLAVE  1
+#define MASTER         0
+#define SLAVE          1
 #define CASCADE_INPUT  2u
 #define SPURIOUS_INPUT 7u
 #define NO_INPUT       8u
@@ -16,20 +16,20 @@
 #define PORT_ELCR_MASTER 0x4d0u
 #define PORT_ELCR_SLAVE  0x4d1u
 
-#define ICW1_MARK       (1u << 4)
-#define ICW1_NEEDS_ICW4 (1u << 0)
-#define ICW1_SINGLE     (1u << 1)
-#define ICW2_BASE_MASK  0xf8u
-#define ICW4_AUTO_EOI   (1u << 1)
+#define ICW1_MARK                 (1u << 4)
+#define ICW1_NEEDS_ICW4           (1u << 0)
+#define ICW1_SINGLE               (1u << 1)
+#define ICW2_BASE_MASK            0xf8u
+#define ICW4_AUTO_EOI             (1u << 1)
 #define ICW4_SPECIAL_FULLY_NESTED (1u << 4)
 
-#define OCW2_LEVEL_MASK  7u
-#define OCW2_COMMAND_SHIFT 5
-#define OCW3_MARK        (1u << 3)
-#define OCW3_READ_ISR    (1u << 0)
-#define OCW3_READ        (1u << 1)
-#define OCW3_POLL        (1u << 2)
-#define OCW3_SPECIAL_MASK (1u << 5)
+#define OCW2_LEVEL_MASK       7u
+#define OCW2_COMMAND_SHIFT    5
+#define OCW3_MARK             (1u << 3)
+#define OCW3_READ_ISR         (1u << 0)
+#define OCW3_READ             (1u << 1)
+#define OCW3_POLL             (1u << 2)
+#define OCW3_SPECIAL_MASK     (1u << 5)
 #define OCW3_SET_SPECIAL_MASK (1u << 6)
 
 #define POLL_REQUEST 0x80u
@@ -48,7 +48,7 @@ enum ocw2_command {
 
 /* Inputs whose trigger a PC lets ELCR choose: not the timer, the keyboard, the cascade, the RTC or
  * the FPU. */
-static const uint8_t elcr_writable[2] = { 0xf8, 0xde };
+static const uint8_t elcr_writable[2] = {0xf8, 0xde};
 
 /* ---- One chip: priorities ("Fully Nested Mode" and what alters it) --------------------------- */
 
@@ -131,8 +131,8 @@ static void wake_acceptors(struct ph_vm *vm)
 
 /*
  * The slave's INT is the master's input 2.  INTR published is a full fence before accepts_pic is
- * read; pairs with LVT_ACCEPTS_PIC: an owner that is not seen as accepting sees INTR by itself.  INTR
- * that falls concerns nobody: whoever comes too late gets a spurious IRQ 7.
+ * read; pairs with LVT_ACCEPTS_PIC: an owner that is not seen as accepting sees INTR by itself.
+ * INTR that falls concerns nobody: whoever comes too late gets a spurious IRQ 7.
  */
 static void update_output(struct ph_vm *vm)
 {
@@ -212,13 +212,13 @@ bool source_pic_output(const struct ph_vm *vm)
 static void write_icw1(struct pic_chip *chip, uint8_t value)
 {
 	struct pic_chip after = {
-		.irr = chip->irr & chip->elcr, /* an edge must come anew */
-		.line = chip->line,
-		.elcr = chip->elcr,
-		.priority_lowest = 7,
-		.awaited_icw = 2,
-		.is_single = (value & ICW1_SINGLE) != 0,
-		.needs_icw4 = (value & ICW1_NEEDS_ICW4) != 0,
+	    .irr = chip->irr & chip->elcr, /* an edge must come anew */
+	    .line = chip->line,
+	    .elcr = chip->elcr,
+	    .priority_lowest = 7,
+	    .awaited_icw = 2,
+	    .is_single = (value & ICW1_SINGLE) != 0,
+	    .needs_icw4 = (value & ICW1_NEEDS_ICW4) != 0,
 	};
 
 	*chip = after;
@@ -265,7 +265,7 @@ static void end_highest(struct pic_chip *chip, bool rotate)
 	if (rank == NO_INPUT)
 		return;
 	input = input_of_rank(chip, rank);
-	chip->isr &= (uint8_t)~(1u << input);
+	chip->isr &= (uint8_t) ~(1u << input);
 	if (rotate)
 		chip->priority_lowest = (uint8_t)input;
 }
@@ -285,10 +285,10 @@ static void write_ocw2(struct pic_chip *chip, uint8_t value)
 		end_highest(chip, command == OCW2_EOI_ROTATE);
 		break;
 	case OCW2_EOI_SPECIFIC:
-		chip->isr &= (uint8_t)~(1u << input);
+		chip->isr &= (uint8_t) ~(1u << input);
 		break;
 	case OCW2_EOI_SPECIFIC_ROTATE:
-		chip->isr &= (uint8_t)~(1u << input);
+		chip->isr &= (uint8_t) ~(1u << input);
 		chip->priority_lowest = input;
 		break;
 	case OCW2_SET_PRIORITY:
@@ -407,7 +407,7 @@ void ph_pic_write(struct ph_vm *vm, uint16_t port, uint8_t value)
 /* Both chips wait for ICW1: until it comes they take a mask, and raise nothing. */
 void source_pic_init(struct ph_vm *vm)
 {
-	static const struct pic_chip unprogrammed = { .priority_lowest = 7 };
+	static const struct pic_chip unprogrammed = {.priority_lowest = 7};
 	struct pic *pic = &vm->pic;
 
 	pic->chip[MASTER] = unprogrammed;
