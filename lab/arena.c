@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* The world's memory: mapped once at a fixed address, laid out by a scenario's setup. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "lab/engine.h"
+
+#define PAGE_SIZE 4096u
+
+static _Noreturn void stop(const char *what)
+{
+	fprintf(stderr, "posthorn-lab: %s\n", what);
+	exit(STATUS_SYSTEM);
+}
+
+void arena_map(void)
+{
+	void *where = mmap((void *)ARENA_BASE, sizeof(struct arena), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (where != (void *)ARENA_BASE)
+		stop("cannot map the world at its fixed address");
+}
+
+void *lab_alloc(size_t size, const char *name)
+{
+	uint32_t align = size && size % PAGE_SIZE == 0 ? PAGE_SIZE : LINE_SIZE;
+	uint32_t start = (engine.shared_used + align - 1) / align * align;
+	void *memory = ARENA->shared + start;
+
+	if (size > SHARED_SIZE || start + size > SHARED_SIZE)
+		stop("the scenario allocates more memory than the world has");
+	engine.shared_used = start + (uint32_t)(size + LINE_SIZE - 1) / LINE_SIZE * LINE_SIZE;
+	lab_name(memory, size, name);
+	return memory;
+}
+
+void lab_name(const volatile void *address, size_t size, const char *name)
+{
+	if (engine.name_count == NAME_MAX_COUNT)
+		stop("the scenario names more areas than NAME_MAX_COUNT");
+	engine.names[engine.name_count++] = (struct area_name){ (uint64_t)address, size, name };
+}
+
+static uint32_t add_actor(const char *name, void (*run)(void *), void *arg, bool is_device)
+{
+	if (engine.actor_count == ACTOR_MAX)
+		stop("the scenario has more CPUs and devices than ACTOR_MAX");
+	engine.actors[engine.actor_count] = (struct actor_info){ .name = name, .run = run, .arg = arg,
+		.is_device = is_device, .stack_low = STACK_SIZE - 8 * LINE_SIZE };
+	return engine.actor_count++;
+}
+
+uint32_t lab_cpu(const char *name, void (*run)(void *), void *arg)
+{
+	return add_actor(name, run, arg, false);
+}
+
+uint32_t lab_device(const char *name, void (*run)(void *), void *arg)
+{
+	return add_actor(name, run, arg, true);
+}
+
+void lab_hardware(const char *name, uint32_t (*choices)(void *), void (*step)(void *, uint32_t),
+    void *arg)
+{
+	if (engine.hardware_count == HARDWARE_MAX)
+		stop("the scenario has more machines than HARDWARE_MAX");
+	engine.hardware[engine.hardware_count++] = (struct hardware_info){ name, choices, step, arg };
+}
+
+void lab_interrupts(uint32_t cpu, bool (*open)(void *), bool (*waiting)(void *), void (*take)(void *),
+    void *arg)
+{
+	struct actor_info *info = &engine.actors[cpu];
+
+	info->interrupts_open = open;
+	info->interrupt_waiting = waiting;
+	info->interrupt_take = take;
+	info->interrupt_arg = arg;
+}
+
+const struct lab_scenario *lab_scenario_now(void)
+{
+	return engine.scenario;
+}
+
+const char *arena_describe(uint64_t address, char *text, size_t size)
+{
+	const struct area_name *best = NULL;
+
+	for (uint32_t i = 0; i < engine.name_count; i++) {
+		const struct area_name *area = &engine.names[i];
+
+		if (address - area->address < area->size && (!best || area->size < best->size))
+			best = area;
+	}
+	if (!best)
+		snprintf(text, size, "%#llx", (unsigned long long)address);
+	else if (best->size <= 8)
+		snprintf(text, size, "%s", best->name);
+	else
+		snprintf(text, size, "%s+%#llx", best->name, (unsigned long long)(address - best->address));
+	return text;
+}
+
+static void reset(void)
+{
+	memset(ARENA->actors, 0, sizeof(ARENA->actors));
+	memset(ARENA->shared, 0, SHARED_SIZE);
+	for (uint32_t i = 0; i < ACTOR_MAX; i++)
+		memset(ARENA->stacks[i], 0, STACK_SIZE);
+	engine.actor_count = 0;
+	engine.hardware_count = 0;
+	engine.name_count = 0;
+	engine.shared_used = 0;
+	engine.failure.kind = FAILURE_NONE;
+}
+
+void arena_setup(const struct lab_scenario *scenario, const struct lab_params *params)
+{
+	reset();
+	engine.scenario = scenario;
+	engine.params = *params;
+	scenario->setup(params);
+	for (uint32_t i = 0; i < engine.actor_count; i++)
+		actor_start(i);
+	for (uint32_t i = 0; i < engine.actor_count; i++) {
+		uint64_t used = ARENA->actors[i].stack_pointer - (uint64_t)ARENA->stacks[i];
+
+		memset(ARENA->stacks[i], 0, used);
+	}
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside the race lab: the world's layout, actions, records of states, results. */
+#ifndef LAB_ENGINE_H
+#define LAB_ENGINE_H
+
+#include <setjmp.h>
+#include <stdio.h>
+
+#include "core/shared.h"
+#include "lab/lab.h"
+
+#define ACTOR_MAX      12u
+#define HARDWARE_MAX   8u
+#define STORE_MAX      8u /* entries of a store buffer */
+#define LINE_SIZE      64u
+#define SHARED_SIZE    (256u * 1024u)
+#define STACK_SIZE     16384u
+#define CHOICE_MAX     64u /* enabled actions in one state */
+#define NAME_MAX_COUNT 128u
+/* Far from where the kernel puts anything by itself; the same in every run and process. */
+#define ARENA_BASE 0x10000000000ull
+
+/* What a CPU is about to do; decides whether it can. */
+enum op_kind { OP_END, OP_LOAD, OP_STORE, OP_RMW, OP_RELAXED, OP_FENCE, OP_LOCK, OP_WAIT, OP_STEP,
+	OP_CHOICE };
+
+struct op {
+	uint8_t kind;    /* enum op_kind */
+	uint8_t size;    /* of the access in bytes */
+	uint8_t drains;  /* OP_STEP: waits for an empty store buffer */
+	uint8_t choices; /* OP_CHOICE */
+	uint32_t site;
+	uint64_t address; /* OP_WAIT: the condition */
+	uint64_t value;   /* OP_WAIT: its argument */
+};
+
+struct store {
+	uint64_t where; /* address; size in bits 63:56 */
+	uint64_t value;
+};
+
+/* One actor with a program: its first line, then its store buffer. */
+struct actor {
+	uint64_t stack_pointer;
+	struct op op;
+	uint32_t store_count;
+	uint32_t pad[7];
+	struct store stores[STORE_MAX];
+};
+_Static_assert(offsetof(struct actor, stores) == LINE_SIZE, "control is one line");
+_Static_assert(sizeof(struct actor) % LINE_SIZE == 0, "whole lines");
+
+/* The world.  All that can differ between two states is in here. */
+struct arena {
+	struct actor actors[ACTOR_MAX];
+	uint8_t shared[SHARED_SIZE] __attribute__((aligned(4096)));
+	uint8_t stacks[ACTOR_MAX][STACK_SIZE] __attribute__((aligned(4096)));
+};
+#define ARENA          ((struct arena *)ARENA_BASE)
+#define SHARED_LINES   (SHARED_SIZE / LINE_SIZE)
+#define STORE_LINES    (STORE_MAX * sizeof(struct store) / LINE_SIZE)
+#define STACK_LINES    (STACK_SIZE / LINE_SIZE)
+
+/* Constants of a run: what setup() declared.  Not part of a state. */
+struct actor_info {
+	const char *name;
+	void (*run)(void *);
+	void *arg;
+	bool is_device;
+	bool (*interrupts_open)(void *);
+	bool (*interrupt_waiting)(void *);
+	void (*interrupt_take)(void *);
+	void *interrupt_arg;
+	uint32_t stack_low; /* lowest byte of its stack that was ever used */
+};
+
+struct hardware_info {
+	const char *name;
+	uint32_t (*choices)(void *);
+	void (*step)(void *, uint32_t);
+	void *arg;
+};
+
+struct area_name {
+	uint64_t address;
+	size_t size;
+	const char *name;
+};
+
+enum action_kind { ACTION_STEP, ACTION_DRAIN, ACTION_INTERRUPT, ACTION_HARDWARE };
+struct action {
+	uint8_t kind;   /* enum action_kind */
+	uint8_t actor;  /* or number of the hardware */
+	uint16_t choice;
+};
+
+/* Exit statuses of posthorn-lab; docs/lab.md lists them. */
+enum lab_status {
+	STATUS_HOLDS = 0,
+	STATUS_VIOLATED = 1,
+	STATUS_USAGE = 2,
+	STATUS_UNKNOWN_SCENARIO = 3,
+	STATUS_BAD_ID = 4,
+	STATUS_OTHER_BUILD = 5,
+	STATUS_TIME = 6,
+	STATUS_MEMORY = 7,
+	STATUS_EMPTY = 8,
+	STATUS_ASSERTION = 9,
+	STATUS_ENDLESS = 10,
+	STATUS_OVERFLOW = 11,
+	STATUS_CRASH = 12,
+	STATUS_SYSTEM = 13,
+	STATUS_UNSOUND = 14, /* an un-annotated shared access, or memory changed behind the lab's back */
+};
+
+enum failure_kind { FAILURE_NONE, FAILURE_PROPERTY, FAILURE_ASSERTION, FAILURE_ENDLESS,
+	FAILURE_OVERFLOW, FAILURE_CRASH, FAILURE_LASSO, FAILURE_UNANNOTATED };
+
+struct failure {
+	enum failure_kind kind;
+	char what[160];
+};
+
+enum event_kind { EVENT_LOAD, EVENT_STORE, EVENT_BUFFER, EVENT_DRAIN, EVENT_RMW, EVENT_FENCE,
+	EVENT_INTERRUPT, EVENT_HARDWARE, EVENT_STEP, EVENT_NOTE, EVENT_LOCK, EVENT_WAIT, EVENT_CHOICE };
+
+struct event {
+	uint32_t step; /* number of the action it belongs to, from 1 */
+	uint8_t kind;
+	uint8_t actor; /* EVENT_HARDWARE and notes of hardware: ACTOR_MAX + number */
+	uint8_t size;
+	uint32_t site;
+	uint64_t address, value, old;
+	const char *text;
+	const char *file;
+	int line;
+};
+
+/* State of the runtime outside the world, one a process. */
+struct engine {
+	const struct lab_scenario *scenario;
+	struct lab_params params;
+	struct actor_info actors[ACTOR_MAX];
+	struct hardware_info hardware[HARDWARE_MAX];
+	struct area_name names[NAME_MAX_COUNT];
+	uint32_t actor_count, hardware_count, name_count;
+	uint32_t shared_used;
+	enum lab_weakness weak[SITE_COUNT];
+	bool assumed[LAB_ASSUMPTION_COUNT + 1];
+	bool reduce;
+
+	/* The actor being run, and how it was resumed. */
+	uint32_t self;
+	bool in_actor;
+	bool resume_interrupt;
+	uint16_t resume_choice;
+	uint64_t host_stack_pointer;
+	uint32_t local_step_count;
+	uint64_t switch_count;
+	struct failure failure;
+	sigjmp_buf crash;
+	bool crash_armed;
+
+	/* A byte a line of shared memory, a bit for 8 bytes: something in this scenario writes it. */
+	uint8_t *written;
+
+	/* Replay only. */
+	bool tracing;
+	uint32_t step;
+	struct event *events;
+	uint32_t event_count, event_capacity;
+};
+extern struct engine engine;
+
+/* ---- arena.c: the world's memory and setup ---- */
+void arena_map(void);
+/* Set the scenario up and run every CPU to its first scheduling point. */
+void arena_setup(const struct lab_scenario *scenario, const struct lab_params *params);
+/* "name+offset" of an address, into text. */
+const char *arena_describe(uint64_t address, char *text, size_t size);
+
+/* ---- actor.c: programs, store buffers ---- */
+/* Save this stack in *save and go on with the other.  switch.S. */
+void lab_switch(uint64_t *save, uint64_t to);
+void actor_start(uint32_t index);
+void actor_resume(uint32_t index, bool is_interrupt, uint16_t choice);
+bool actor_can_step(uint32_t index);
+void actor_drain(uint32_t index);
+void failure_set(enum failure_kind kind, const char *what);
+void event_log(const struct event *event);
+
+/* ---- action.c ---- */
+/* The enabled actions of the world, in a fixed order; at most CHOICE_MAX. */
+uint32_t action_list(struct action *actions);
+void action_do(struct action action);
+/* Number of the fairness class of an action: equal classes are one actor's kind of step. */
+uint32_t action_class(struct action action);
+void action_describe(struct action action, char *text, size_t size);
+/* Same CPU or machine as before? */
+bool action_is_switch(struct action before, struct action after);
+
+/* ---- world.c: states and their successors ---- */
+struct hash {
+	uint64_t low, high;
+};
+
+/* A state at rest: this header, then lines.  Whole lines. */
+struct record {
+	struct hash hash;
+	uint32_t size;
+	struct action last; /* the action that led here */
+	uint8_t stack_lines[ACTOR_MAX];
+	uint32_t buffered; /* bit i: the store buffer of actor i is saved */
+	uint32_t extra;    /* for the caller */
+	uint64_t parent;   /* for the caller */
+	uint8_t pad[8];
+};
+_Static_assert(sizeof(struct record) == LINE_SIZE, "a record's lines are aligned");
+
+/* What a successor is handed to the caller with; the world holds the successor's state. */
+struct successor {
+	struct hash hash;
+	struct action action;
+	uint32_t index; /* of the action in the list */
+};
+typedef void (*successor_fn)(void *context, const struct record *from, const struct successor *to);
+
+/* Largest record of this scenario, in bytes. */
+uint32_t world_record_max(void);
+/* Save the world; returns the size. */
+uint32_t world_save(struct record *record, struct hash hash, struct action last);
+void world_load(const struct record *record);
+/*
+ * Do every enabled action of the record's state from number `first` on, and hand each successor
+ * over.  Returns the number of enabled actions; stops early at a failure, which is in
+ * engine.failure with *failed set to the index of the action (or to -1 for the state itself, which
+ * is checked when first is 0).
+ */
+uint32_t world_expand(const struct record *record, uint32_t first, successor_fn found, void *context,
+    int *failed);
+/* Forget what is hot, set the scenario up, and learn by random walks what changes. */
+void world_prepare(const struct lab_scenario *scenario, const struct lab_params *params);
+/* Put the world into its first state. */
+void world_reset(void);
+/* True when memory changed that was thought constant: explore again. */
+bool world_must_restart(void);
+/* Bytes of a state that can differ, for people. */
+uint32_t world_hot_bytes(void);
+/* Handlers for crashes and endless loops inside programs. */
+void world_guard(void);
+/* After action: zero what the actor's stack no longer uses. */
+void world_clean_stack(uint32_t index);
+
+/* ---- table.c: the set of visited states, shared by the processes of a run ---- */
+struct table_slot {
+	uint64_t low, high; /* hash; 0: free */
+	uint64_t parent;    /* low half of the parent's hash */
+	uint32_t depth;
+	uint32_t action;    /* index in the parent's action list */
+};
+struct table {
+	struct table_slot *slots;
+	uint64_t mask;
+	struct table_slot *regions[2]; /* address space for slots, and for the next, larger table */
+	uint64_t slot_max;             /* of each */
+	bool is_shared;
+};
+/* slot_count and slot_max are powers of two. */
+void table_create(struct table *table, uint64_t slot_count, uint64_t slot_max, bool is_shared);
+void table_destroy(struct table *table);
+/* Rehash into slot_count slots; no other process may use the table meanwhile. */
+void table_grow(struct table *table, uint64_t slot_count);
+/* Any process.  True when the state is new; *depth is then the depth given, else its own. */
+bool table_insert(struct table *table, struct hash hash, uint64_t parent, uint32_t action,
+    uint32_t *depth);
+const struct table_slot *table_find(const struct table *table, uint64_t low);
+size_t table_bytes(const struct table *table);
+
+/* ---- explore.c ---- */
+struct options {
+	enum lab_model model;
+	bool has_model;
+	uint32_t sender_count; /* 0: the scenario's default */
+	uint32_t jobs;
+	double seconds;        /* time budget; 0: none */
+	size_t memory;         /* bytes */
+	bool reduce, lasso, progress;
+	uint64_t pct_runs;     /* 0: exhaustive search */
+};
+
+#define PATH_MAX_ACTIONS 4096u
+struct result {
+	enum lab_status status;
+	bool is_exhaustive;
+	uint64_t state_count, transition_count, quiescent_count, back_edge_count;
+	uint32_t depth;        /* longest shortest path */
+	double seconds;        /* wall clock */
+	size_t memory;         /* peak, bytes */
+	uint32_t hot_bytes;
+	struct failure failure;
+	uint32_t path_count;   /* actions of the counterexample, as indices in the action lists */
+	uint32_t cycle_start;  /* lasso: first action of the cycle; else path_count */
+	uint32_t switch_count;
+	uint8_t path[PATH_MAX_ACTIONS];
+};
+void explore(const struct lab_scenario *scenario, const struct options *options,
+    struct result *result);
+
+/* ---- shortest.c: among the shortest counterexamples the one with fewest CPU switches ---- */
+bool shortest_find(uint32_t length, size_t memory, struct result *result);
+
+/* ---- lasso.c: a fair cycle on which the obligation stays unmet ---- */
+void lasso_find(const struct options *options, double deadline, struct result *result);
+
+/* ---- pct.c: random priorities, above the exhaustive limit ---- */
+void pct_run(const struct options *options, double deadline, struct result *result);
+
+/* Seconds of the monotonic clock. */
+double now_seconds(void);
+
+/* ---- scenario.c: the registry ---- */
+/* All scenarios by name; NULL after the last. */
+const struct lab_scenario *const *scenario_all(void);
+const struct lab_scenario *scenario_find(const char *name);
+uint32_t scenario_senders(const struct lab_scenario *scenario, uint32_t wanted);
+const char *site_name(uint32_t site);
+const char *site_kind(uint32_t site);
+const char *site_what(uint32_t site);
+const char *assumption_name(uint32_t assumption);
+/* SITE, SITE=unfenced|unlocked|left-out, or an assumption's name; false: no such thing. */
+bool weakening_parse(const char *text, struct lab_weakening *weakening);
+const char *weakness_name(enum lab_weakness how);
+/* Everything strong and assumed again, then the scenario's weakenings. */
+void weakenings_reset(const struct lab_scenario *scenario);
+void weakening_apply(struct lab_weakening weakening);
+
+/* ---- replay.c: the id of a counterexample ---- */
+struct replay {
+	const struct lab_scenario *scenario;
+	struct options options;
+	struct lab_weakening extra[8]; /* besides the scenario's; ends with LAB_STRONG */
+	struct result result;          /* the path */
+	uint32_t written_sum;          /* checksum of what was known to be written */
+};
+/* text: at least PATH_MAX_ACTIONS + 256 bytes. */
+void replay_format(const struct lab_scenario *scenario, const struct options *options,
+    const struct lab_weakening *extra, const struct result *result, char *text, size_t size);
+/* STATUS_HOLDS, STATUS_BAD_ID, STATUS_OTHER_BUILD or STATUS_UNKNOWN_SCENARIO with a line printed. */
+enum lab_status replay_parse(const char *text, struct replay *replay);
+/*
+ * Do the path with tracing on, and leave the events in engine.events.  False: the path does not fit
+ * the world.  engine.failure holds what it ended in.
+ */
+bool replay_path(const struct lab_scenario *scenario, const struct options *options,
+    const struct result *result);
+uint32_t replay_written_sum(void);
+/* A debugger stops here before each action. */
+void replay_stop(uint32_t step, const char *what);
+
+/* ---- timeline.c: events for people ---- */
+void timeline_print(FILE *out, const struct result *result);
+/* The column of an event: CPUs, then the wire, then the store buffers. */
+uint32_t timeline_column(const struct event *event);
+uint32_t timeline_column_count(void);
+const char *timeline_heading(uint32_t column);
+void timeline_text(const struct event *event, char *text, size_t size);
+/* "file:line" or "". */
+void timeline_place(const struct event *event, char *text, size_t size);
+
+/* ---- report.c: a page a counterexample; json.c ---- */
+bool report_write(const char *directory, const struct lab_scenario *scenario,
+    const struct options *options, const struct result *result, const char *id);
+void json_string(FILE *out, const char *text);
+void json_result(FILE *out, const struct lab_scenario *scenario, const struct options *options,
+    const struct result *result, const char *id);
+/* log2 of the chance that two of the states share a hash, were the hash a random function. */
+double collision_bound(uint64_t state_count);
+
+/* ---- audit.c ---- */
+enum lab_status audit_run(const struct options *options, const char *only, FILE *out);
+
+const char *status_name(enum lab_status status);
+#endif

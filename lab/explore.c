@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT */
+/* Breadth-first search of all interleavings, level by level, in one or more processes. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lab/engine.h"
+
+#define BLOCK_SIZE    (64u * 1024u)
+#define JOBS_MAX      16u
+#define TABLE_START   (1ull << 16)
+#define RELEASE_ABOVE (64u << 20)
+
+/* One process's output of one level: whole blocks of records. */
+struct queue {
+	uint8_t *memory;
+	uint64_t block_count;
+	uint32_t used; /* bytes of the last block */
+};
+
+struct worker {
+	struct queue queues[2];
+	uint64_t state_count, transition_count, quiescent_count, back_edge_count;
+	uint64_t level_count; /* states added in this level */
+	uint8_t pad[64];
+};
+
+enum stop { STOP_NOT, STOP_FAILURE, STOP_TIME, STOP_MEMORY, STOP_RESTART, STOP_FULL };
+
+/* Shared by all processes of a run. */
+struct run {
+	pthread_barrier_t barrier;
+	struct worker workers[JOBS_MAX];
+	struct table table;
+	uint64_t claim; /* next block of the level */
+	uint32_t level;
+	uint32_t stop; /* enum stop */
+	uint32_t jobs;
+	uint64_t level_room; /* states that each process may add before the table is too full */
+	size_t queue_reserved;
+	size_t memory_limit, memory_peak;
+	double deadline;
+	/* The best failure so far. */
+	pthread_mutex_t lock;
+	struct failure failure;
+	uint32_t failure_length;
+	uint64_t failure_parent;
+	int failure_action;
+};
+
+static struct run *run;
+static struct worker *me;
+
+double now_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static void *map(size_t size, bool is_shared)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, (is_shared ? MAP_SHARED : MAP_PRIVATE) |
+	    MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED) {
+		fprintf(stderr, "posthorn-lab: cannot reserve %zu MiB of address space\n", size >> 20);
+		exit(STATUS_MEMORY);
+	}
+	return memory;
+}
+
+static void stop_with(enum stop why)
+{
+	uint32_t none = STOP_NOT;
+
+	__atomic_compare_exchange_n(&run->stop, &none, why, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+static bool is_stopped(void)
+{
+	return __atomic_load_n(&run->stop, __ATOMIC_RELAXED) > STOP_FAILURE;
+}
+
+/* Room for one record at the end of my output queue. */
+static struct record *queue_room(void)
+{
+	struct queue *queue = &me->queues[(run->level + 1) & 1];
+
+	if (queue->block_count == 0 || queue->used + world_record_max() > BLOCK_SIZE) {
+		if ((queue->block_count + 1) * BLOCK_SIZE > run->queue_reserved)
+			return NULL;
+		if (queue->block_count && queue->used < BLOCK_SIZE)
+			*(uint32_t *)(void *)(queue->memory + (queue->block_count - 1) * BLOCK_SIZE +
+			    queue->used + offsetof(struct record, size)) = 0;
+		queue->block_count++;
+		queue->used = 0;
+	}
+	return (struct record *)(void *)(queue->memory + (queue->block_count - 1) * BLOCK_SIZE +
+	    queue->used);
+}
+
+static void found(void *context, const struct record *from, const struct successor *to)
+{
+	uint32_t depth = run->level + 1;
+	struct record *record;
+
+	(void)context;
+	if (!table_insert(&run->table, to->hash, from->hash.low, to->index, &depth)) {
+		me->back_edge_count += depth <= run->level;
+		return;
+	}
+	record = queue_room();
+	if (!record || ++me->level_count > run->level_room) {
+		stop_with(STOP_MEMORY);
+		return;
+	}
+	me->queues[(run->level + 1) & 1].used += world_save(record, to->hash, to->action);
+	me->state_count++;
+}
+
+static void note_failure(const struct record *record, int failed)
+{
+	uint32_t length = run->level + (failed >= 0);
+
+	pthread_mutex_lock(&run->lock);
+	if (run->failure.kind == FAILURE_NONE || length < run->failure_length) {
+		run->failure = engine.failure;
+		run->failure_length = length;
+		run->failure_parent = record->hash.low;
+		run->failure_action = failed;
+	}
+	pthread_mutex_unlock(&run->lock);
+	engine.failure.kind = FAILURE_NONE;
+	stop_with(STOP_FAILURE);
+}
+
+static void expand_block(const uint8_t *block, uint32_t used)
+{
+	uint32_t at = 0;
+
+	while (at < used && !is_stopped()) {
+		const struct record *record = (const void *)(block + at);
+		uint32_t count;
+		int failed;
+
+		if (record->size == 0)
+			return;
+		count = world_expand(record, 0, found, NULL, &failed);
+		me->transition_count += count;
+		me->quiescent_count += count == 0;
+		if (engine.failure.kind != FAILURE_NONE)
+			note_failure(record, failed);
+		at += record->size;
+	}
+}
+
+static void expand_level(void)
+{
+	for (;;) {
+		uint64_t block = __atomic_fetch_add(&run->claim, 1, __ATOMIC_RELAXED);
+		struct queue *queue = NULL;
+
+		for (uint32_t i = 0; i < run->jobs; i++) {
+			queue = &run->workers[i].queues[run->level & 1];
+			if (block < queue->block_count)
+				break;
+			block -= queue->block_count;
+			queue = NULL;
+		}
+		if (!queue || is_stopped())
+			return;
+		expand_block(queue->memory + block * BLOCK_SIZE,
+		    block + 1 == queue->block_count ? queue->used : BLOCK_SIZE);
+		if (run->deadline > 0 && now_seconds() > run->deadline)
+			stop_with(STOP_TIME);
+	}
+}
+
+/* ---- Between levels: one process ---- */
+
+static uint64_t total(size_t offset)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < run->jobs; i++)
+		sum += *(const uint64_t *)(const void *)((const uint8_t *)&run->workers[i] + offset);
+	return sum;
+}
+
+static size_t memory_in_use(void)
+{
+	size_t bytes = table_bytes(&run->table);
+
+	for (uint32_t i = 0; i < run->jobs; i++)
+		bytes += (run->workers[i].queues[0].block_count + run->workers[i].queues[1].block_count) *
+		    BLOCK_SIZE;
+	return bytes;
+}
+
+/* Keep the table at most half full, for a level that trebles what the last one added. */
+static void grow_table(uint64_t state_count, uint64_t frontier)
+{
+	uint64_t wanted = 2 * (state_count + 3 * frontier), slots = run->table.mask + 1;
+	size_t peak;
+
+	while (slots < wanted && slots < run->table.slot_max)
+		slots *= 2;
+	peak = memory_in_use() + slots * sizeof(struct table_slot);
+	if (slots > run->table.mask + 1 && peak <= run->memory_limit) {
+		table_grow(&run->table, slots);
+		if (peak > run->memory_peak)
+			run->memory_peak = peak;
+	}
+	slots = (run->table.mask + 1) / 10 * 9;
+	run->level_room = slots > state_count ? (slots - state_count) / run->jobs : 0;
+}
+
+static void next_level(void)
+{
+	uint64_t frontier = 0;
+	uint32_t old = run->level & 1;
+
+	if (memory_in_use() > run->memory_peak)
+		run->memory_peak = memory_in_use();
+	if (run->memory_peak > run->memory_limit)
+		stop_with(STOP_MEMORY);
+	if (world_must_restart())
+		__atomic_store_n(&run->stop, STOP_RESTART, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < run->jobs; i++) {
+		struct queue *queue = &run->workers[i].queues[old];
+
+		if (queue->block_count * BLOCK_SIZE > RELEASE_ABOVE)
+			madvise(queue->memory, queue->block_count * BLOCK_SIZE,
+			    run->jobs > 1 ? MADV_REMOVE : MADV_DONTNEED);
+		queue->block_count = 0;
+		queue->used = 0;
+		run->workers[i].level_count = 0;
+		frontier += run->workers[i].queues[!old].block_count;
+	}
+	if (frontier == 0 && run->stop == STOP_NOT)
+		run->stop = STOP_FULL;
+	if (run->stop == STOP_NOT)
+		grow_table(total(offsetof(struct worker, state_count)),
+		    frontier * BLOCK_SIZE / (sizeof(struct record) + world_hot_bytes() + LINE_SIZE));
+	run->claim = 0;
+	run->level++;
+}
+
+static void print_progress(double start)
+{
+	static double last;
+	double now = now_seconds();
+
+	if (now - last < 0.5)
+		return;
+	last = now;
+	fprintf(stderr, "\r%s: level %u, %llu states, %.2f M transitions/s \x1b[K",
+	    engine.scenario->name, run->level,
+	    (unsigned long long)total(offsetof(struct worker, state_count)),
+	    (double)total(offsetof(struct worker, transition_count)) / (now - start) / 1e6);
+}
+
+static void work(uint32_t index, bool progress)
+{
+	double start = now_seconds();
+
+	me = &run->workers[index];
+	while (run->stop == STOP_NOT) {
+		expand_level();
+		if (run->jobs > 1) {
+			/* Memory another process saw change is cold in mine: each looks for itself. */
+			world_must_restart();
+			pthread_barrier_wait(&run->barrier);
+		}
+		if (index == 0) {
+			next_level();
+			if (progress)
+				print_progress(start);
+		}
+		if (run->jobs > 1)
+			pthread_barrier_wait(&run->barrier);
+	}
+}
+
+/* ---- A run ---- */
+
+static void run_init(const struct options *options, double deadline)
+{
+	pthread_barrierattr_t barrier;
+	pthread_mutexattr_t mutex;
+	uint64_t slots = TABLE_START;
+
+	run = map(sizeof(*run), true);
+	run->jobs = options->jobs;
+	run->memory_limit = options->memory;
+	run->deadline = deadline;
+	run->queue_reserved = (options->memory / BLOCK_SIZE + 1) * BLOCK_SIZE;
+	pthread_barrierattr_init(&barrier);
+	pthread_barrierattr_setpshared(&barrier, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(&run->barrier, &barrier, run->jobs);
+	pthread_mutexattr_init(&mutex);
+	pthread_mutexattr_setpshared(&mutex, PTHREAD_PROCESS_SHARED);
+	pthread_mutex_init(&run->lock, &mutex);
+	for (uint32_t i = 0; i < run->jobs; i++) {
+		for (uint32_t q = 0; q < 2; q++)
+			run->workers[i].queues[q].memory = map(run->queue_reserved, run->jobs > 1);
+	}
+	while (slots * 4 * sizeof(struct table_slot) <= options->memory)
+		slots *= 2;
+	table_create(&run->table, TABLE_START, slots, run->jobs > 1);
+	run->level_room = TABLE_START / 2;
+}
+
+static void run_destroy(void)
+{
+	for (uint32_t i = 0; i < run->jobs; i++) {
+		for (uint32_t q = 0; q < 2; q++)
+			munmap(run->workers[i].queues[q].memory, run->queue_reserved);
+	}
+	table_destroy(&run->table);
+	munmap(run, sizeof(*run));
+	run = NULL;
+}
+
+static void first_state(void)
+{
+	struct action none = { 0 };
+	struct hash hash = { 0x243f6a8885a308d3ull, 0x13198a2e03707345ull };
+	struct worker *worker = &run->workers[0];
+	uint32_t depth = 0;
+
+	me = worker;
+	run->level = UINT32_MAX; /* so that queue_room() writes the queue of level 0 */
+	table_insert(&run->table, hash, 0, 0, &depth);
+	worker->queues[0].used += world_save(queue_room(), hash, none);
+	worker->state_count = 1;
+	run->level = 0;
+}
+
+static void fork_and_work(const struct options *options)
+{
+	pid_t children[JOBS_MAX];
+
+	fflush(NULL);
+	for (uint32_t i = 1; i < run->jobs; i++) {
+		children[i] = fork();
+		if (children[i] < 0) {
+			fprintf(stderr, "posthorn-lab: cannot fork\n");
+			exit(STATUS_SYSTEM);
+		}
+		if (children[i] == 0) {
+			world_guard();
+			work(i, false);
+			_exit(0);
+		}
+	}
+	work(0, options->progress);
+	for (uint32_t i = 1; i < run->jobs; i++)
+		waitpid(children[i], NULL, 0);
+}
+
+/* Actions from the first state to the failure, from the table's parents. */
+static void collect_path(struct result *result)
+{
+	uint32_t count = run->failure_length, at = count;
+	uint64_t low = run->failure_parent;
+
+	result->path_count = 0;
+	if (count >= PATH_MAX_ACTIONS)
+		return;
+	if (run->failure_action >= 0)
+		result->path[--at] = (uint8_t)run->failure_action;
+	while (at > 0) {
+		const struct table_slot *slot = table_find(&run->table, low);
+
+		if (!slot || slot->depth != at)
+			return;
+		result->path[--at] = (uint8_t)slot->action;
+		low = slot->parent;
+	}
+	result->path_count = count;
+}
+
+static enum lab_status failure_status(enum failure_kind kind)
+{
+	switch (kind) {
+	case FAILURE_ASSERTION:
+		return STATUS_ASSERTION;
+	case FAILURE_ENDLESS:
+		return STATUS_ENDLESS;
+	case FAILURE_OVERFLOW:
+		return STATUS_OVERFLOW;
+	case FAILURE_CRASH:
+		return STATUS_CRASH;
+	case FAILURE_UNANNOTATED:
+		return STATUS_UNSOUND;
+	default:
+		return STATUS_VIOLATED;
+	}
+}
+
+static void fill_result(struct result *result)
+{
+	result->state_count = total(offsetof(struct worker, state_count));
+	result->transition_count = total(offsetof(struct worker, transition_count));
+	result->quiescent_count = total(offsetof(struct worker, quiescent_count));
+	result->back_edge_count = total(offsetof(struct worker, back_edge_count));
+	result->depth = run->level ? run->level - 1 : 0;
+	result->memory = run->memory_peak;
+	result->hot_bytes = world_hot_bytes();
+	result->is_exhaustive = run->stop == STOP_FULL;
+	result->cycle_start = UINT32_MAX;
+	switch ((enum stop)run->stop) {
+	case STOP_FAILURE:
+		result->failure = run->failure;
+		result->status = failure_status(run->failure.kind);
+		collect_path(result);
+		break;
+	case STOP_TIME:
+		result->status = STATUS_TIME;
+		break;
+	case STOP_MEMORY:
+		result->status = STATUS_MEMORY;
+		break;
+	default:
+		result->status = result->transition_count ? STATUS_HOLDS : STATUS_EMPTY;
+	}
+}
+
+static bool explore_once(const struct options *options, double deadline, struct result *result)
+{
+	bool must_restart;
+
+	do {
+		world_reset();
+	} while (world_must_restart());
+	if (engine.failure.kind != FAILURE_NONE) {
+		result->failure = engine.failure;
+		result->status = failure_status(engine.failure.kind);
+		return true;
+	}
+	run_init(options, deadline);
+	first_state();
+	if (run->jobs > 1)
+		fork_and_work(options);
+	else
+		work(0, options->progress);
+	must_restart = run->stop == STOP_RESTART;
+	if (!must_restart)
+		fill_result(result);
+	run_destroy();
+	return !must_restart;
+}
+
+void explore(const struct lab_scenario *scenario, const struct options *options,
+    struct result *result)
+{
+	double start = now_seconds(), deadline = options->seconds > 0 ? start + options->seconds : 0;
+	struct lab_params params = { .model = options->model, .sender_count = options->sender_count };
+
+	memset(result, 0, sizeof(*result));
+	engine.reduce = options->reduce;
+	world_guard();
+	world_prepare(scenario, &params);
+	if (options->pct_runs) {
+		world_reset();
+		pct_run(options, deadline, result);
+	} else {
+		while (!explore_once(options, deadline, result))
+			;
+		if (result->status == STATUS_HOLDS && options->lasso && result->back_edge_count)
+			lasso_find(options, deadline, result);
+	}
+	if (options->progress)
+		fprintf(stderr, "\r\x1b[K");
+	result->seconds = now_seconds() - start;
+	if (result->status == STATUS_VIOLATED && result->failure.kind != FAILURE_LASSO &&
+	    !options->pct_runs && result->path_count)
+		shortest_find(result->path_count, options->memory, result);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Above the exhaustive limit: random priorities with a few change points (PCT).  Never "exhaustive". */
+#include <stdlib.h>
+
+#include "lab/engine.h"
+
+#define STEP_MAX     3000u
+#define CHANGE_MAX   4u
+#define CLASS_COUNT  64u
+
+static uint64_t seed;
+
+static uint32_t random_below(uint32_t limit)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (uint32_t)((seed >> 11) % limit);
+}
+
+static void shuffle_priorities(uint32_t *priority)
+{
+	for (uint32_t i = 0; i < CLASS_COUNT; i++)
+		priority[i] = CHANGE_MAX + 1 + i;
+	for (uint32_t i = CLASS_COUNT - 1; i > 0; i--) {
+		uint32_t other = random_below(i + 1), was = priority[i];
+
+		priority[i] = priority[other];
+		priority[other] = was;
+	}
+}
+
+static uint32_t highest(const struct action *actions, uint32_t count, const uint32_t *priority)
+{
+	uint32_t best = random_below(count); /* ties within a class by chance */
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (priority[action_class(actions[i])] > priority[action_class(actions[best])])
+			best = i;
+	}
+	return best;
+}
+
+static void check(uint32_t action_count)
+{
+	if (engine.scenario->invariant)
+		engine.scenario->invariant();
+	if (!action_count && engine.scenario->quiescent)
+		engine.scenario->quiescent();
+}
+
+/* One schedule of at most STEP_MAX actions; the length so far guides the change points. */
+static void schedule(uint32_t *length, struct result *result)
+{
+	uint32_t priority[CLASS_COUNT], change[CHANGE_MAX], step = 0;
+	struct action actions[CHOICE_MAX];
+
+	shuffle_priorities(priority);
+	for (uint32_t i = 0; i < CHANGE_MAX; i++)
+		change[i] = random_below(*length);
+	for (; step < STEP_MAX; step++) {
+		uint32_t count = action_list(actions), chosen;
+
+		check(count);
+		if (!count || engine.failure.kind != FAILURE_NONE)
+			break;
+		chosen = highest(actions, count, priority);
+		for (uint32_t i = 0; i < CHANGE_MAX; i++) {
+			if (change[i] == step)
+				priority[action_class(actions[chosen])] = i;
+		}
+		chosen = highest(actions, count, priority);
+		result->path[step] = (uint8_t)chosen;
+		action_do(actions[chosen]);
+		result->transition_count++;
+		if (engine.failure.kind != FAILURE_NONE) {
+			step++;
+			break;
+		}
+	}
+	if (step > *length)
+		*length = step;
+	result->path_count = step;
+}
+
+void pct_run(const struct options *options, double deadline, struct result *result)
+{
+	struct record *first = aligned_alloc(LINE_SIZE, world_record_max() + LINE_SIZE -
+	    world_record_max() % LINE_SIZE);
+	uint32_t length = 16;
+	struct hash hash = { 1, 1 };
+	struct action none = { 0 };
+
+	result->status = STATUS_TIME;
+	if (!first)
+		return;
+	seed = 0x853c49e6748fea9bull;
+	world_save(first, hash, none);
+	for (uint64_t i = 0; i < options->pct_runs; i++) {
+		if (deadline > 0 && now_seconds() > deadline)
+			break;
+		world_load(first);
+		schedule(&length, result);
+		result->state_count++;
+		result->depth = length;
+		if (engine.failure.kind != FAILURE_NONE || world_must_restart())
+			break;
+	}
+	free(first);
+	result->cycle_start = UINT32_MAX;
+	result->hot_bytes = world_hot_bytes();
+	if (engine.failure.kind == FAILURE_NONE) {
+		result->path_count = 0;
+		return;
+	}
+	result->failure = engine.failure;
+	result->status = engine.failure.kind == FAILURE_ASSERTION ? STATUS_ASSERTION : STATUS_VIOLATED;
+	engine.failure.kind = FAILURE_NONE;
+}
