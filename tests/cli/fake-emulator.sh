@@ -43,6 +43,12 @@ error)
 	say "@end status=17"
 	exit 35
 	;;
+bench)
+	printf 'bench cpuid 399\r\nbench vmcall 1001\r\nbench tscdeadline_immed - no TSC-deadline timer\r\nbench mov_to_cr8 7\r\n' >&"$console"
+	say "@vm vm0 stopped debug-exit code=${CODE:-1}"
+	say "@end status=16"
+	exit 33
+	;;
 silent) exit 33 ;;
 panic)
 	say "posthorn: panic: everything is lost"
