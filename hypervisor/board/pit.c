@@ -262,9 +262,12 @@ static void latch_status(struct pit_channel *channel, uint64_t now)
 	if (channel->is_status_latched)
 		return;
 	channel->is_status_latched = true;
-	channel->status = (uint8_t)((output(channel, now) ? STATUS_OUT : 0) |
-	    (channel->is_loaded && channel->next_reload == 0 ? 0 : STATUS_NULL_COUNT) |
-	    channel->access << 4 | channel->mode << 1 | channel->is_bcd);
+	channel->status = (uint8_t)((unsigned)channel->access << 4 | (unsigned)channel->mode << 1 |
+	    channel->is_bcd);
+	if (output(channel, now))
+		channel->status |= STATUS_OUT;
+	if (!channel->is_loaded || channel->next_reload != 0)
+		channel->status |= STATUS_NULL_COUNT;
 }
 
 static void read_back(struct pit *pit, uint8_t value, uint64_t now)
