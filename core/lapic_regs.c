@@ -95,8 +95,8 @@ static void regs_write_lint0(struct ph_vcpu *vcpu, uint32_t offset, uint32_t val
 {
 	uint32_t remote_irr = lapic_reg(vcpu, offset) & APIC_LVT_REMOTE_IRR;
 
-	/* An edge-triggered entry has none in service. */
-	if (!(value & APIC_LVT_LEVEL))
+	/* Remote IRR belongs to fixed, level-triggered entries alone. */
+	if (!(value & APIC_LVT_LEVEL) || value & APIC_LVT_DELIVERY_MASK)
 		remote_irr = 0;
 	lapic_set_reg(vcpu, offset, regs_lvt_value(vcpu, value) | remote_irr);
 	source_lvt_lint0_changed(vcpu);

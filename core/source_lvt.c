@@ -10,12 +10,15 @@ static uint32_t source_lvt_delivery(uint32_t lvt)
 	return (lvt & APIC_LVT_DELIVERY_MASK) >> LVT_DELIVERY_SHIFT;
 }
 
-static void source_lvt_fixed(struct ph_vcpu *vcpu, uint8_t vector, bool level)
+/* False: an illegal vector, not accepted. */
+static bool source_lvt_fixed(struct ph_vcpu *vcpu, uint8_t vector, bool level)
 {
-	if (vector < LAPIC_FIRST_VECTOR)
+	if (vector < LAPIC_FIRST_VECTOR) {
 		source_lvt_error(vcpu, APIC_ESR_RECV_VECTOR);
-	else
-		post_interrupt(vcpu, vcpu, vector, level, PH_SOURCE_LVT);
+		return false;
+	}
+	post_interrupt(vcpu, vcpu, vector, level, PH_SOURCE_LVT);
+	return true;
 }
 
 void source_lvt_deliver(struct ph_vcpu *vcpu, uint32_t lvt_register)
@@ -26,7 +29,7 @@ void source_lvt_deliver(struct ph_vcpu *vcpu, uint32_t lvt_register)
 		return;
 	switch (source_lvt_delivery(lvt)) {
 	case APIC_DELIVERY_FIXED:
-		source_lvt_fixed(vcpu, (uint8_t)lvt, false);
+		(void)source_lvt_fixed(vcpu, (uint8_t)lvt, false);
 		break;
 	case APIC_DELIVERY_SMI:
 		post_request(vcpu, REQUEST_SMI);
@@ -86,8 +89,8 @@ static void source_lvt_lint0_level(struct ph_vcpu *vcpu)
 	if (!source_lvt_is_level(lvt) || lvt & (APIC_LVT_MASKED | APIC_LVT_REMOTE_IRR) ||
 	    !lapic_is_hw_enabled(vcpu) || !(shared32_load(&vcpu->shared.lint, NONE) & LINT_HIGH))
 		return;
-	lapic_set_reg(vcpu, APIC_LVT_LINT0, lvt | APIC_LVT_REMOTE_IRR);
-	source_lvt_fixed(vcpu, (uint8_t)lvt, true);
+	if (source_lvt_fixed(vcpu, (uint8_t)lvt, true))
+		lapic_set_reg(vcpu, APIC_LVT_LINT0, lvt | APIC_LVT_REMOTE_IRR);
 }
 
 /* Without an APIC the pins are INTR and NMI (SDM vol. 3, "Enabling or Disabling the Local APIC"). */
