@@ -49,6 +49,7 @@ void boot_main(uint32_t magic, uint32_t information)
 	boot_parse(magic, information, &boot_info);
 	memory_init(&boot_info);
 	acpi_init();
+	pic_mask();
 	cpu_init_first();
 	ioapic_init();
 	clock_calibrate();

@@ -33,10 +33,14 @@ static uint32_t pin_count(void)
 	return (ioapic_read(IOAPIC_VER) >> 16 & 0xff) + 1;
 }
 
-void ioapic_init(void)
+void pic_mask(void)
 {
 	out8(PIC_MASTER_DATA, 0xff);
 	out8(PIC_SLAVE_DATA, 0xff);
+}
+
+void ioapic_init(void)
+{
 	if (acpi_facts.ioapic_base == 0)
 		return;
 	ioapic_page = virt_of(acpi_facts.ioapic_base);

@@ -5,7 +5,14 @@
 
 #include <stdint.h>
 
-/* Mask every pin of the IOAPIC and of the 8259 pair.  First pCPU, at boot. */
+/*
+ * Mask every pin of the 8259 pair.  First pCPU, before its LINT0 is masked: an interrupt that the
+ * firmware left asserted there must be withdrawn while the local APIC still looks (QEMU 7.2 keeps
+ * it requested otherwise and ends in #GP once IRQs are on).
+ */
+void pic_mask(void);
+
+/* Mask every pin of the IOAPIC.  First pCPU, at boot. */
 void ioapic_init(void);
 
 /* Send an ISA interrupt to the first pCPU as `vector`.  Without an IOAPIC nothing happens. */

@@ -11,6 +11,7 @@
 #include "hypervisor/lib/string.h"
 #include "hypervisor/main/host.h"
 #include "hypervisor/main/serial.h"
+#include "hypervisor/mm/memory.h"
 #include "hypervisor/sched/thread.h"
 
 #define STACK_WORDS 64u
@@ -63,15 +64,15 @@ static void print_thread(void)
 
 static void print_trace_of_calls(uint64_t rsp)
 {
-	const uint64_t *word = (const uint64_t *)(rsp & ~7ull);
+	const uint64_t *word, *end;
 
 	/* No frame pointers: print what on the stack points into the code, most recent first. */
-	for (unsigned i = 0; i < STACK_WORDS; i++) {
-		if (((uint64_t)&word[i] & 0xfff) == 0 && i > 0)
-			break;
-		if (exception_is_code(word[i]))
-			log_printf("panic: stack 0x%lx: 0x%lx", (uint64_t)&word[i], word[i]);
-	}
+	stack_words(rsp, &word, &end);
+	if (end - word > (long)STACK_WORDS)
+		end = word + STACK_WORDS;
+	for (; word < end; word++)
+		if (exception_is_code(*word))
+			log_printf("panic: stack 0x%lx: 0x%lx", (uint64_t)word, *word);
 }
 
 void panic_with_frame(const struct exception_frame *frame, const char *format, va_list arguments)

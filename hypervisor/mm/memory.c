@@ -102,6 +102,23 @@ void stack_free(void *top)
 	spin_unlock_irqrestore(&stack_lock, flags);
 }
 
+void stack_words(uint64_t rsp, const uint64_t **start, const uint64_t **end)
+{
+	extern char boot_stack_guard[];
+	uint64_t area_end = STACK_AREA_BASE + stack_slot_count * STACK_SLOT;
+	uint64_t slot = (uint64_t)boot_stack_guard; /* a stack of the same form */
+
+	if (rsp >= STACK_AREA_BASE && rsp < area_end)
+		slot = rsp - (rsp - STACK_AREA_BASE) % STACK_SLOT;
+	*start = *end = NULL;
+	if (rsp < slot || rsp >= slot + STACK_SLOT)
+		return;
+	if (rsp < slot + PAGE_SIZE)
+		rsp = slot + PAGE_SIZE;
+	*start = (const uint64_t *)(rsp & ~7ull);
+	*end = (const uint64_t *)(slot + STACK_SLOT);
+}
+
 void memory_init(const struct boot_info *info)
 {
 	uint64_t phys_end = 1ull << 32; /* device registers lie below it */

@@ -55,4 +55,10 @@ static inline void *virt_of(uint64_t phys)
 void *stack_alloc(void);
 void stack_free(void *top);
 
+/*
+ * The part of a stack that can be read from `rsp` upwards, in [*start, *end); rsp may lie in the
+ * guard page.  Empty when rsp is in no stack.  For panic().
+ */
+void stack_words(uint64_t rsp, const uint64_t **start, const uint64_t **end);
+
 #endif
