@@ -42,14 +42,16 @@ bool selftest_wait(const uint32_t *counter, uint32_t wanted)
 	return true;
 }
 
+/* TAP, as tools/run-tests reads it. */
 static unsigned run_cases(const struct selftest_case *test)
 {
+	static unsigned number;
 	unsigned failed_count = 0;
 
 	for (; test->name != NULL; test++) {
 		bool is_good = test->run();
 
-		log_printf("%s %s", is_good ? "ok" : "not ok", test->name);
+		control_printf("%s %u - %s", is_good ? "ok" : "not ok", ++number, test->name);
 		failed_count += !is_good;
 	}
 	return failed_count;
