@@ -107,7 +107,7 @@ in_guest() {
 		# Any write whose value may be IN_GUEST; the one IN_GUEST -> EXITING exchange is not.
 		found+=$(statements "$file" |
 			grep -E 'shared32_(store|store_release|publish|xchg|or|add|cmpxchg)\(' |
-			sed 's/MODE_IN_GUEST ^ MODE_EXITING//g' |
+			sed -E 's/[[:space:]]+/ /g; s/MODE_IN_GUEST \^ MODE_EXITING//g' |
 			grep -E 'MODE_IN_GUEST|shared32_(store|store_release|publish|xchg|or|add)\([^,]*\bmode\b')
 	done
 	result "only core/enter.c writes IN_GUEST" "$found"

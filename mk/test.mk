@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+# `make test`: unit tests, checks, the guests and the boots. Other areas add their cmocka
+# programs to UNIT_TESTS and, under the sanitizers, to ASAN_TESTS.
+
+TEST_PROGRAMS = $(UNIT_TESTS) $(ASAN_TESTS) $(BUILD)/posthorn $(BUILD)/asan/posthorn
+TEST_BOOT_FILES = $(BUILD)/posthorn.elf $(BUILD)/posthorn-selftest.elf $(INITRD) guests
+TEST_LIST = BUILD=$(BUILD) UNIT_TESTS="$(UNIT_TESTS)" ASAN_TESTS="$(ASAN_TESTS)" tools/list-tests.sh
+
+.PHONY: test test-quick
+test: ## run all tests: units, checks, guests, boots (TESTS=PATTERN for some)
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory -j2 $(TEST_PROGRAMS) $(TEST_BOOT_FILES)
+	@tools/fetch-kernel.sh >/dev/null
+	@$(TEST_LIST) full | grep -E -- '$(or $(TESTS),.)' | BUILD=$(BUILD) tools/run-tests -l $(BUILD)/test-logs -
+
+test-quick: ## run the tests that boot nothing
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory -j2 $(TEST_PROGRAMS)
+	@$(TEST_LIST) quick | grep -E -- '$(or $(TESTS),.)' | BUILD=$(BUILD) tools/run-tests -l $(BUILD)/test-logs -

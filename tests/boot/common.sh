@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2034
+# What the boot tests share: sourced, not run. $posthorn is the command, $build the build folder;
+# $work is a temporary folder that goes away.
+set -u
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${BUILD:-$root/build}
+posthorn=$build/posthorn
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+	echo "not as expected: $*"
+	exit 1
+}
+
+# boot OPTION...: leaves $status, $work/console and $work/log; shows both in the test's log.
+boot() {
+	echo "+ posthorn run $*"
+	"$posthorn" run --log "$work/log" "$@" >"$work/console" </dev/null
+	status=$?
+	cat "$work/console"
+	echo "--- Posthorn's log"
+	cat "$work/log"
+	echo "--- status $status"
+}
+
+# stopped NAME REASON CODE: how the VM ended.
+stopped() {
+	grep -qxE "@vm $1 stopped $2 code=$3" "$work/log" ||
+		fail "VM $1 should have stopped by $2 with code=$3"
+}
+
+on_console() { grep -qE -- "$1" "$work/console" || fail "no '$1' on the console"; }
+
+# sum_of KEY VM: a counter of the delivery table, added up over the VM's CPUs.
+sum_of() {
+	grep "^@table $2 " "$work/log" | awk -v key="$1=" '
+		{ for (i = 1; i <= NF; i++) if (index($i, key) == 1) rows[$3] = substr($i, length(key) + 1) }
+		END { for (cpu in rows) sum += rows[cpu]; print sum + 0 }'
+}
