@@ -22,7 +22,10 @@
 	X(void, nmi_unblocked, (struct ph_vcpu * vcpu)) \
 	/* An exception exit: true if it was the #DB of the backend's own single step. */ \
 	X(bool, exception_exit, (struct ph_vcpu * vcpu, uint8_t vector)) \
-	X(void, end_shadow, (struct ph_vcpu * vcpu))
+	X(void, nmi_blocked_again, (struct ph_vcpu * vcpu)) \
+	X(void, end_shadow, (struct ph_vcpu * vcpu)) \
+	/* Virtual-interrupt delivery, IRQs off before the entry: RVI, SVI, EOI-exit bitmap. */ \
+	X(void, sync, (struct ph_vcpu * vcpu))
 
 struct backend {
 #define BACKEND_VERB(type, name, arguments) type(*name) arguments;
@@ -32,5 +35,15 @@ struct backend {
 
 extern const struct backend backend_svm;
 extern const struct backend backend_soft;
+extern const struct backend backend_vmx;       /* injected */
+extern const struct backend backend_vmx_apicv; /* virtual-interrupt delivery, posted or not */
+
+/* vmx_event.c, for both VMX backends. */
+#define BACKEND_VERB(type, name, arguments) type vmx_##name arguments;
+BACKEND_VERBS(BACKEND_VERB)
+#undef BACKEND_VERB
+/* After an exit: the lost event alone, without TPR. */
+void vmx_collect_event(struct ph_vcpu *vcpu);
+void vmx_write_pin_based(struct ph_vcpu *vcpu, uint32_t value);
 
 #endif

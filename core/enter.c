@@ -2,6 +2,7 @@
 /* The only place of entry ordering: post.c -> here -> the guest.  Steps as in docs/ordering.md. */
 #include "core/enter.h"
 #include "core/backend.h"
+#include "core/delivery.h"
 #include "core/lapic.h"
 #include "core/post.h"
 #include "core/route.h"
@@ -43,6 +44,8 @@ static void enter_service_requests(struct ph_vcpu *vcpu)
 	uint32_t requests =
 	    shared32_and(&vcpu->shared.requests, PH_REQUEST_HOST_MASK, SERVICE_REQUESTS);
 
+	if (requests & REQUEST_DELIVERY)
+		delivery_update(vcpu);
 	if (requests & REQUEST_INIT)
 		enter_take_init(vcpu);
 	if (requests & REQUEST_SIPI)
@@ -85,6 +88,9 @@ static struct event enter_pending_intr(struct ph_vcpu *vcpu)
 		event.kind = EVENT_EXTINT;
 		return event;
 	}
+	/* Virtual-interrupt delivery needs neither injection nor window: RVI says it all. */
+	if (delivery_is_virtual(vcpu))
+		return event;
 	vector = lapic_deliverable(vcpu);
 	if (vector != PH_NO_VECTOR) {
 		event.kind = EVENT_INTR;
@@ -145,7 +151,7 @@ static uint8_t enter_tpr_threshold(struct ph_vcpu *vcpu)
 {
 	int vector;
 
-	if (!vcpu->lapic.irr_pending)
+	if (!vcpu->lapic.irr_pending || delivery_is_virtual(vcpu))
 		return 0;
 	vector = lapic_highest_irr(vcpu);
 	if (vector == PH_NO_VECTOR || (uint32_t)vector >> 4 > (uint32_t)lapic_reg(vcpu, APIC_TPR) >> 4)
@@ -241,7 +247,11 @@ static bool enter_is_wakeable(struct ph_vcpu *vcpu)
 		return true;
 	if (events->nmi_pending_count && vcpu->backend->nmi_allowed(vcpu))
 		return true;
-	return vcpu->backend->intr_allowed(vcpu) && enter_pending_intr(vcpu).kind != EVENT_NONE;
+	if (!vcpu->backend->intr_allowed(vcpu))
+		return false;
+	lapic_refresh(vcpu);
+	return enter_pending_intr(vcpu).kind != EVENT_NONE ||
+	    lapic_deliverable(vcpu) != PH_NO_VECTOR;
 }
 
 /*
@@ -250,14 +260,20 @@ static bool enter_is_wakeable(struct ph_vcpu *vcpu)
  */
 static void enter_block(struct ph_vcpu *vcpu)
 {
+	bool is_claimed_back;
+
+	device_post_sleep_begin(vcpu);
 	shared32_publish(&vcpu->shared.blocked, BLOCKED_YES, BLOCK_PUBLISH);
-	if (SHARED_STEP(BLOCK_RECHECK) && (post_is_on(vcpu) || enter_has_requests(vcpu)) &&
+	is_claimed_back = SHARED_STEP(BLOCK_RECHECK) &&
+	    (post_is_on(vcpu) || enter_has_requests(vcpu)) &&
 	    shared32_cmpxchg(&vcpu->shared.blocked, BLOCKED_YES, BLOCKED_NO, BLOCK_CLAIM) ==
-		BLOCKED_YES)
-		return;
+		BLOCKED_YES;
 	/* Not claimed back: a wake-up is or will be on its way, and this consumes it. */
-	trace_event(vcpu, TRACE_BLOCK, 0);
-	vcpu->platform->sleep(vcpu, vcpu->host);
+	if (!is_claimed_back) {
+		trace_event(vcpu, TRACE_BLOCK, 0);
+		vcpu->platform->sleep(vcpu, vcpu->host);
+	}
+	device_post_sleep_end(vcpu);
 }
 
 /* Step 1 as far as the choice; false: not to enter now (blocked, look again). */
@@ -282,7 +298,7 @@ static bool enter_service(struct ph_vcpu *vcpu)
 static bool enter_recheck(struct ph_vcpu *vcpu)
 {
 	/* Injected delivery: what is drained now needs a new choice. */
-	if (SHARED_STEP(ENTER_RECHECK_ON) && post_drain(vcpu))
+	if (SHARED_STEP(ENTER_RECHECK_ON) && post_drain(vcpu) && !delivery_is_virtual(vcpu))
 		return true;
 	return SHARED_STEP(ENTER_RECHECK_REQUESTS) && enter_has_requests(vcpu);
 }
@@ -299,6 +315,8 @@ static bool enter_guest(struct ph_vcpu *vcpu, struct choice *choice)
 			trace_event(vcpu, TRACE_LAP, 0);
 			return false;
 		}
+		if (delivery_is_virtual(vcpu))
+			vcpu->backend->sync(vcpu);
 		enter_commit(vcpu, choice);
 		/* Step 6. */
 		vcpu->counters.entry_count++;

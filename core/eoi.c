@@ -23,3 +23,9 @@ void eoi(struct ph_vcpu *vcpu)
 	if (__builtin_expect(*lapic_word(vcpu, APIC_TMR, vector) & lapic_bit(vector), 0))
 		eoi_level(vcpu, vector);
 }
+
+void ph_apic_eoi_exit(struct ph_vcpu *vcpu, uint8_t vector)
+{
+	/* The processor has retired it; only level-triggered vectors are in the EOI-exit bitmap. */
+	eoi_level(vcpu, vector);
+}

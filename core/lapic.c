@@ -51,8 +51,12 @@ void lapic_reset_registers(struct ph_vcpu *vcpu)
 
 void lapic_reset(struct ph_vcpu *vcpu, bool init)
 {
+	struct lapic *lapic = &vcpu->lapic;
+
 	/* What was posted before goes with IRR. */
 	post_drain(vcpu);
+	post_take_levels(vcpu);
+	lapic->irr_changed = lapic->isr_changed = lapic->tmr_changed = true;
 	if (!init) {
 		vcpu->lapic.base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE |
 		    (vcpu->lapic.is_bsp ? APIC_BASE_BSP : 0);
@@ -96,6 +100,7 @@ void lapic_rebuild(struct ph_vcpu *vcpu)
 {
 	struct lapic *lapic = &vcpu->lapic;
 
+	lapic->is_stale = false;
 	lapic->irr_pending = lapic_pending_words(vcpu, APIC_IRR);
 	lapic->isr_pending = lapic_pending_words(vcpu, APIC_ISR);
 	lapic->highest_isr = (int16_t)lapic_highest(vcpu, APIC_ISR, lapic->isr_pending);
@@ -115,7 +120,11 @@ void lapic_accept(struct ph_vcpu *vcpu, uint8_t vector, bool level)
 	}
 	*lapic_word(vcpu, APIC_IRR, vector) |= bit;
 	vcpu->lapic.irr_pending |= (uint8_t)(1u << (vector / 32u));
-	*tmr = level ? *tmr | bit : *tmr & ~bit;
+	vcpu->lapic.irr_changed = true;
+	if (__builtin_expect(level != ((*tmr & bit) != 0), 0)) {
+		*tmr ^= bit;
+		vcpu->lapic.tmr_changed = true;
+	}
 }
 
 int lapic_highest_irr(struct ph_vcpu *vcpu)
@@ -174,6 +183,7 @@ void lapic_acknowledge(struct ph_vcpu *vcpu, uint8_t vector)
 	lapic->isr_pending |= word_bit;
 	if (vector > lapic->highest_isr)
 		lapic->highest_isr = vector;
+	lapic->isr_changed = true;
 	lapic_set_ppr(vcpu);
 }
 
@@ -186,5 +196,6 @@ void lapic_retire(struct ph_vcpu *vcpu, uint8_t vector)
 	if (!*isr)
 		lapic->isr_pending &= (uint8_t)~(1u << (vector / 32u));
 	lapic->highest_isr = (int16_t)lapic_highest(vcpu, APIC_ISR, lapic->isr_pending);
+	lapic->isr_changed = true;
 	lapic_set_ppr(vcpu);
 }

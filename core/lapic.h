@@ -65,6 +65,19 @@ void lapic_reset_id(struct ph_vcpu *vcpu);
 /* A vector arrives: set IRR, and TMR to its trigger mode; an illegal one goes to ESR instead. */
 void lapic_accept(struct ph_vcpu *vcpu, uint8_t vector, bool level);
 
+/* lapic_regs.c: remember the registers as they are, for ph_apic_write_exit(). */
+void lapic_regs_see(struct ph_vcpu *vcpu);
+
+/* After IRR/ISR/TMR were written as a whole (state import): rebuild every cache. */
+void lapic_rebuild(struct ph_vcpu *vcpu);
+
+/* Make the caches right before they are used, if the processor may have changed the page. */
+static inline void lapic_refresh(struct ph_vcpu *vcpu)
+{
+	if (__builtin_expect(vcpu->lapic.is_stale, 0))
+		lapic_rebuild(vcpu);
+}
+
 /* Highest vector in IRR, or PH_NO_VECTOR. */
 int lapic_highest_irr(struct ph_vcpu *vcpu);
 
@@ -99,9 +112,6 @@ static inline int lapic_highest_isr(const struct ph_vcpu *vcpu)
 {
 	return vcpu->lapic.highest_isr;
 }
-
-/* After IRR/ISR/TMR were written as a whole (state import): rebuild every cache. */
-void lapic_rebuild(struct ph_vcpu *vcpu);
 
 /* ---- eoi.c --------------------------------------------------------------------------------- */
 

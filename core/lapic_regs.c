@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The local APIC's registers by MMIO and MSR, its modes and CR8: the guest's door to lapic.c. */
+#include "core/delivery.h"
 #include "core/lapic.h"
 #include "core/post.h"
 #include "core/route.h"
@@ -184,6 +185,38 @@ static uint32_t regs_read(struct ph_vcpu *vcpu, uint32_t offset)
 	return offset == APIC_TMCCT ? lapic_timer_current_count(vcpu) : lapic_reg(vcpu, offset);
 }
 
+/* ---- Writes that the processor has done already --------------------------------------------- */
+
+/*
+ * With APIC-register virtualization the value is in the page before anyone looks, and some registers
+ * need to know what was there: `seen` is what software last left in them.
+ */
+void lapic_regs_see(struct ph_vcpu *vcpu)
+{
+	for (uint32_t i = 0; i < REGISTER_COUNT; i++)
+		vcpu->lapic.seen[i] = lapic_reg(vcpu, i * 16);
+}
+
+static void regs_write(struct ph_vcpu *vcpu, const struct regs_rule *rule, uint32_t offset,
+    uint32_t value)
+{
+	lapic_refresh(vcpu);
+	rule->write(vcpu, offset, value);
+	if (__builtin_expect(vcpu->delivery != PH_DELIVERY_INJECTED, 0))
+		lapic_regs_see(vcpu);
+}
+
+void ph_apic_write_exit(struct ph_vcpu *vcpu, uint32_t offset)
+{
+	const struct regs_rule *rule = &regs_rules[offset / 16 % REGISTER_COUNT];
+	uint32_t value = lapic_reg(vcpu, offset & (REGISTER_END - 16));
+
+	if (offset >= REGISTER_END || offset % 16 || !(rule->access & (MMIO_WRITE | MSR_WRITE)))
+		return;
+	lapic_set_reg(vcpu, offset, vcpu->lapic.seen[offset / 16]);
+	regs_write(vcpu, rule, offset, value & regs_bits(vcpu, rule));
+}
+
 /* ---- MMIO ---------------------------------------------------------------------------------- */
 
 /* Only aligned 32-bit accesses are defined (SDM vol. 3, "The Local APIC Block Diagram"). */
@@ -213,7 +246,7 @@ void ph_apic_mmio_write(struct ph_vcpu *vcpu, uint32_t offset, uint32_t size, ui
 	if (!regs_mmio_is_defined(vcpu, offset, size))
 		return;
 	if (rule->access & MMIO_WRITE)
-		rule->write(vcpu, offset, value & regs_bits(vcpu, rule));
+		regs_write(vcpu, rule, offset, value & regs_bits(vcpu, rule));
 	else if (!(rule->access & MMIO))
 		source_lvt_error(vcpu, APIC_ESR_REGISTER);
 }
@@ -246,7 +279,7 @@ static int regs_msr_write(struct ph_vcpu *vcpu, uint32_t index, uint64_t value)
 		return regs_msr_write_icr(vcpu, value);
 	if (!(rule->access & MSR_WRITE) || value & ~(uint64_t)regs_bits(vcpu, rule))
 		return PH_GUEST_GP;
-	rule->write(vcpu, index * 16, (uint32_t)value);
+	regs_write(vcpu, rule, index * 16, (uint32_t)value);
 	return PH_OK;
 }
 
@@ -293,6 +326,7 @@ static void regs_change_mode(struct ph_vcpu *vcpu, enum regs_mode before, enum r
 {
 	if (before == MODE_X2APIC) {
 		post_drain(vcpu);
+		post_take_levels(vcpu);
 		lapic_reset_registers(vcpu);
 	}
 	if (after == MODE_X2APIC)
@@ -310,9 +344,11 @@ static int regs_write_base(struct ph_vcpu *vcpu, uint64_t value)
 
 	if (value & BASE_RESERVED || !(regs_mode_followers[before] >> after & 1u))
 		return PH_GUEST_GP;
+	lapic_refresh(vcpu);
 	vcpu->lapic.base = value;
 	if (before != after)
 		regs_change_mode(vcpu, before, after);
+	delivery_update(vcpu);
 	return PH_OK;
 }
 
@@ -365,6 +401,7 @@ int ph_cr8_write(struct ph_vcpu *vcpu, uint64_t value)
 {
 	if (value > 15)
 		return PH_GUEST_GP;
+	lapic_refresh(vcpu);
 	lapic_set_tpr(vcpu, (uint8_t)(value << 4));
 	return PH_OK;
 }

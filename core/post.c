@@ -23,7 +23,7 @@ static void post_ipi(struct ph_vcpu *target)
  * what was posted, or it announced its sleep before it could see it: then whoever claims the
  * announcement sends the one wake-up.
  */
-static void post_wake(struct ph_vcpu *target)
+void post_wake(struct ph_vcpu *target)
 {
 	if (shared32_load(&target->shared.blocked, WAKE_BLOCKED) != BLOCKED_YES)
 		return;

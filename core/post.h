@@ -20,6 +20,9 @@ void post_request(struct ph_vcpu *target, uint32_t bits);
 void post_nmi(struct ph_vcpu *target);
 void post_sipi(struct ph_vcpu *target, uint8_t vector);
 
+/* Wake the target if it announced its sleep and nobody has claimed that yet.  Any thread. */
+void post_wake(struct ph_vcpu *target);
+
 /* Move PIR into IRR if ON is set; true if it was.  Owner. */
 bool post_drain(struct ph_vcpu *vcpu);
 

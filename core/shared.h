@@ -57,6 +57,7 @@ void lab_unlock(volatile uint32_t *lock, const char *file, int line);
 #define shared64_and(p, v, site)           SHARED_RMW(64, LAB_AND, p, v, 0, site)
 #define shared32_add(p, v, site)           SHARED_RMW(32, LAB_ADD, p, v, 0, site)
 #define shared32_cmpxchg(p, e, v, site)    SHARED_RMW(32, LAB_CMPXCHG, p, v, e, site)
+#define shared64_cmpxchg(p, e, v, site)    SHARED_RMW(64, LAB_CMPXCHG, p, v, e, site)
 #define shared_fence(site)                 lab_fence(SITE_##site, __FILE__, __LINE__)
 #define SHARED_STEP(site)                  lab_step(SITE_##site, __FILE__, __LINE__)
 
@@ -83,10 +84,17 @@ void lab_unlock(volatile uint32_t *lock, const char *file, int line);
 #define shared64_and(p, v, site)           __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
 #define shared32_add(p, v, site)           __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
 #define shared32_cmpxchg(p, e, v, site)    shared32_cmpxchg_now((p), (e), (v))
+#define shared64_cmpxchg(p, e, v, site)    shared64_cmpxchg_now((p), (e), (v))
 #define shared_fence(site)                 __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define SHARED_STEP(site)                  true
 
 static inline uint32_t shared32_cmpxchg_now(uint32_t *p, uint32_t expected, uint32_t value)
+{
+	__atomic_compare_exchange_n(p, &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return expected;
+}
+
+static inline uint64_t shared64_cmpxchg_now(uint64_t *p, uint64_t expected, uint64_t value)
 {
 	__atomic_compare_exchange_n(p, &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	return expected;

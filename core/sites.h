@@ -34,6 +34,11 @@
 	X(BLOCK_RECHECK, STEP, "block: look again after the announcement") \
 	X(BLOCK_CLAIM, RMW, "block: take the announcement back unless a waker has claimed it") \
 	X(LOAD_PCPU, STORE, "load: write where it runs, before IN_GUEST") \
+	X(INHIBIT_SET, RMW, "delivery: a reason against it, before the request") \
+	X(INHIBIT_READ, LOAD, "delivery: read the reasons after the request was cleared") \
+	X(PID_CHANGE, RMW, "descriptor: SN, NV and NDST in one word with ON") \
+	X(PID_AFTER_SN, STEP, "descriptor: after SN was cleared set ON if PIR is not empty") \
+	X(PID_PIR_AFTER_SN, LOAD, "descriptor: read PIR after SN was cleared") \
 	X(SIPI_VECTOR, STORE, "sipi: the vector, before its request") \
 	X(LINT_SET, RMW, "lint: the pin's level and edge, before their request") \
 	X(LINT_TAKE, RMW, "lint: take the edges, after their request was fetched") \

@@ -92,6 +92,17 @@ static void soft_end_shadow(struct ph_vcpu *vcpu)
 	(void)vcpu;
 }
 
+static void soft_nmi_blocked_again(struct ph_vcpu *vcpu)
+{
+	vcpu->events.nmi_masked = true;
+}
+
+/* No virtual-interrupt delivery: nothing to tell the processor. */
+static void soft_sync(struct ph_vcpu *vcpu)
+{
+	(void)vcpu;
+}
+
 const struct backend backend_soft = {
 #define SOFT_VERB(type, name, arguments) .name = soft_##name,
     BACKEND_VERBS(SOFT_VERB)

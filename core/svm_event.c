@@ -236,6 +236,17 @@ static void svm_end_shadow(struct ph_vcpu *vcpu)
 	svm_vmcb(vcpu)->interrupt_state &= ~VMCB_INTERRUPT_SHADOW;
 }
 
+static void svm_nmi_blocked_again(struct ph_vcpu *vcpu)
+{
+	vcpu->events.nmi_masked = true;
+}
+
+/* No virtual-interrupt delivery: nothing to tell the processor. */
+static void svm_sync(struct ph_vcpu *vcpu)
+{
+	(void)vcpu;
+}
+
 const struct backend backend_svm = {
 #define SVM_VERB(type, name, arguments) .name = svm_##name,
     BACKEND_VERBS(SVM_VERB)

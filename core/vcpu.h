@@ -30,6 +30,7 @@
 #define REQUEST_LINT   (1u << 22) /* a LINT pin changed */
 #define REQUEST_EXTINT (1u << 23) /* an ExtINT message arrived */
 #define REQUEST_LEVEL  (1u << 24) /* level-triggered interrupts wait in vcpu_shared.level */
+#define REQUEST_DELIVERY (1u << 25) /* the reasons against a faster delivery changed */
 
 #define BLOCKED_NO  0u
 #define BLOCKED_YES 1u
@@ -89,6 +90,12 @@ struct lapic {
 	bool is_bsp;
 	bool accepts_pic;  /* as published: LINT0 takes the 8259's INTR */
 	bool extint_pending; /* an ExtINT message waits for its INTA */
+	/* Virtual-interrupt delivery: the processor changes IRR, ISR and PPR behind the caches. */
+	bool is_stale;    /* the guest has run since the caches above were right */
+	bool irr_changed; /* what RVI, SVI and the EOI-exit bitmap come from changed by software */
+	bool isr_changed;
+	bool tmr_changed;
+	uint32_t seen[64]; /* registers as software last left them; see ph_apic_write_exit() */
 };
 
 enum activity { ACTIVITY_ACTIVE, ACTIVITY_HALTED, ACTIVITY_WAIT_FOR_SIPI };
@@ -108,6 +115,13 @@ struct events {
 	uint8_t nmi_pending_count; /* 0..2: one in service may have one behind it */
 	bool nmi_masked;        /* an NMI is in service until IRET */
 
+};
+
+/* What the VMX backend last wrote, to write only changes. */
+struct vmx_controls {
+	uint32_t pin_based;
+	uint32_t primary;
+	uint8_t tpr_threshold;
 };
 
 struct ph_vcpu {
@@ -134,6 +148,14 @@ struct ph_vcpu {
 	uint32_t nmi_step_kept_exceptions;
 	bool intr_window;        /* windows asked for at present */
 	bool nmi_window;
+	struct vmx_controls vmx;
+	enum ph_delivery delivery;      /* active; writer: delivery.c */
+	enum ph_delivery delivery_best; /* of the hardware and the options */
+	uint32_t inhibits_fixed;        /* why delivery_best is not PH_DELIVERY_POSTED */
+	uint32_t inhibits;              /* this vCPU's own passing reasons */
+	uint64_t delivery_base;         /* IA32_APIC_BASE that `delivery` was set for */
+	struct ph_vcpu *wake_next;      /* pCPU's wake list; under its lock */
+	struct ph_pcpu *wake_pcpu;      /* whose list it is on; NULL: none */
 	bool soft_intr_allowed;
 	bool soft_nmi_allowed;
 	struct ph_event soft_event; /* PH_BACKEND_SOFT: committed for this entry */
@@ -190,6 +212,15 @@ struct ph_vm {
 	uint32_t *physical_map;   /* APIC ID -> vCPU index + 1, 0: none; single words, no latch */
 	uint32_t xapic_count;     /* vCPUs in xAPIC mode; writer: under route_lock; any reader */
 	uint32_t gsi_users[PH_GSI_MAX]; /* who drives each GSI that is routed to an MSI; anyone */
+	uint32_t inhibits;              /* reasons for the whole VM; writers: anyone (or/and) */
+};
+
+/* A physical CPU's vCPUs that sleep and may be woken by a device. */
+struct ph_pcpu {
+	struct shared_lock lock; /* protects the list */
+	struct ph_vcpu *first;
+	const struct ph_platform *platform;
+	uint32_t ndst;
 };
 
 /* PH_BUG_ON: always on. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Making VMs and vCPUs, and what the embedder asks of them; off the interrupt's path. */
 #include "core/backend.h"
+#include "core/delivery.h"
 #include "core/enter.h"
 #include "core/lapic.h"
+#include "core/post.h"
 #include "core/route.h"
 
 static size_t vm_align(size_t bytes)
@@ -49,10 +51,28 @@ static const struct backend *vcpu_backend(enum ph_backend backend)
 	switch (backend) {
 	case PH_BACKEND_SVM:
 		return &backend_svm;
+	case PH_BACKEND_VMX:
+		return &backend_vmx;
 	case PH_BACKEND_SOFT:
 		return &backend_soft;
 	}
 	return NULL;
+}
+
+/* Has the platform, and the configuration, what the backend and its delivery need? */
+static bool vcpu_backend_is_complete(const struct ph_platform *platform,
+    const struct ph_vcpu_config *config)
+{
+	switch (config->backend) {
+	case PH_BACKEND_SVM:
+		return config->vmcb && config->delivery == PH_DELIVERY_INJECTED;
+	case PH_BACKEND_VMX:
+		return platform->vmcs_read && platform->vmcs_write &&
+		    (config->delivery == PH_DELIVERY_INJECTED || platform->set_delivery);
+	case PH_BACKEND_SOFT:
+		return config->delivery == PH_DELIVERY_INJECTED;
+	}
+	return false;
 }
 
 static bool vcpu_config_is_valid(const struct ph_vm *vm, uint32_t index,
@@ -65,8 +85,7 @@ static bool vcpu_config_is_valid(const struct ph_vm *vm, uint32_t index,
 			return false;
 	}
 	return config->apic_page && ((uintptr_t)config->apic_page & 0xfff) == 0 && config->pid &&
-	    ((uintptr_t)config->pid & 0x3f) == 0 &&
-	    (config->vmcb || config->backend != PH_BACKEND_SVM);
+	    ((uintptr_t)config->pid & 0x3f) == 0 && vcpu_backend_is_complete(vm->platform, config);
 }
 
 int ph_vcpu_init(struct ph_vm *vm, uint32_t index, void *memory, const struct ph_vcpu_config *config,
@@ -85,6 +104,10 @@ int ph_vcpu_init(struct ph_vm *vm, uint32_t index, void *memory, const struct ph
 	vcpu->pid = config->pid;
 	vcpu->vmcb = config->vmcb;
 	vcpu->index = index;
+	vcpu->delivery_best = config->delivery;
+	vcpu->inhibits_fixed = config->inhibits;
+	vcpu->vmx.pin_based = config->pin_based;
+	vcpu->vmx.primary = config->primary;
 	vcpu->activity = config->is_bsp ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_FOR_SIPI;
 	vcpu->lapic.page = config->apic_page;
 	vcpu->lapic.id = config->apic_id;
@@ -93,6 +116,9 @@ int ph_vcpu_init(struct ph_vm *vm, uint32_t index, void *memory, const struct ph
 	enter_reset(vcpu);
 	vcpu->backend->reset(vcpu);
 	lapic_reset(vcpu, false);
+	/* The VMCS is not current here: the owner switches at its first entry. */
+	if (config->delivery != PH_DELIVERY_INJECTED)
+		post_request(vcpu, REQUEST_DELIVERY);
 	*vcpu_out = vcpu;
 	return PH_OK;
 }
@@ -135,12 +161,14 @@ void ph_vcpu_load(struct ph_vcpu *vcpu, uint32_t pcpu)
 {
 	/* Before the next IN_GUEST: who sees that mode word sends its IPI here. */
 	shared32_store(&vcpu->shared.pcpu, pcpu, LOAD_PCPU);
+	device_post_load(vcpu, pcpu);
 }
 
 void ph_vcpu_put(struct ph_vcpu *vcpu)
 {
 	PH_BUG_ON(vcpu,
 	    (shared32_load(&vcpu->shared.mode, NONE) & MODE_STATE_MASK) != MODE_OUTSIDE);
+	device_post_put(vcpu);
 }
 
 void ph_vcpu_nmi_unblocked(struct ph_vcpu *vcpu)
@@ -151,6 +179,11 @@ void ph_vcpu_nmi_unblocked(struct ph_vcpu *vcpu)
 bool ph_vcpu_exception_exit(struct ph_vcpu *vcpu, uint8_t vector)
 {
 	return vcpu->backend->exception_exit(vcpu, vector);
+}
+
+void ph_vcpu_nmi_blocked_again(struct ph_vcpu *vcpu)
+{
+	vcpu->backend->nmi_blocked_again(vcpu);
 }
 
 void ph_vcpu_end_shadow(struct ph_vcpu *vcpu)

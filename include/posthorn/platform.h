@@ -73,6 +73,20 @@ struct ph_platform {
 	void (*timer_cancel)(struct ph_vcpu *vcpu, void *host);
 
 	/*
+	 * PH_BACKEND_VMX: VMREAD and VMWRITE of the vCPU's VMCS, which is current on the calling pCPU;
+	 * `field` is an encoding of SDM vol. 3, "Field Encoding in VMCS".  Owner.
+	 */
+	uint64_t (*vmcs_read)(const struct ph_vcpu *vcpu, void *host, uint32_t field);
+	void (*vmcs_write)(const struct ph_vcpu *vcpu, void *host, uint32_t field, uint64_t value);
+	/*
+	 * The active delivery or the APIC's mode changed: set the controls of APIC virtualization and
+	 * the MSR bitmap accordingly (SDM vol. 3, "APIC Virtualization and Virtual Interrupts").  The
+	 * pin-based "process posted interrupts" is the core's.  NULL if the backend has one delivery
+	 * only.  Owner.
+	 */
+	void (*set_delivery)(struct ph_vcpu *vcpu, void *host, enum ph_delivery delivery);
+
+	/*
 	 * INIT was taken: put the architectural registers into their INIT state (SDM vol. 3, table
 	 * "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT").  The core resets
 	 * its own parts.  Owner.

@@ -19,6 +19,13 @@ struct ph_vm_config {
 	uint64_t apic_timer_khz;  /* APIC timer input clock before the divider; not 0 */
 	bool extended_dest_id;    /* MSI and IOAPIC destinations carry bits 14:8 in address bits 11:5 */
 	bool directed_eoi;        /* LAPIC version says EOI-broadcast suppression is there */
+	/*
+	 * Devices post into the descriptors by themselves (VT-d): one entry for each pCPU, made by
+	 * ph_pcpu_init(), and the host's two vectors.  NULL: only software posts.
+	 */
+	struct ph_pcpu *const *pcpus;
+	uint8_t notification_vector;
+	uint8_t wakeup_vector;
 };
 
 /* Bytes and alignment of the memory that ph_vm_init() wants. */
@@ -35,6 +42,7 @@ int ph_vm_init(void *memory, const struct ph_vm_config *config, struct ph_vm **v
 
 enum ph_backend {
 	PH_BACKEND_SVM, /* event injection through a VMCB (APM vol. 2, "Event Injection") */
+	PH_BACKEND_VMX, /* a VMCS, reached by vmcs_read() and vmcs_write(); injected or APICv */
 	PH_BACKEND_SOFT, /* no hardware: ph_vcpu_take_event() hands chosen events to the embedder */
 };
 
@@ -46,6 +54,15 @@ struct ph_vcpu_config {
 	void *apic_page;  /* 4096 zeroed bytes, page-aligned: registers in the SDM's layout */
 	void *pid;        /* 64 zeroed bytes, page-aligned: posted-interrupt descriptor */
 	void *vmcb;       /* PH_BACKEND_SVM: the VMCB, 4096 bytes */
+	/*
+	 * PH_BACKEND_VMX: the fastest delivery that the hardware has and the options allow, with the
+	 * reason if that is not PH_DELIVERY_POSTED; the pin-based and primary controls as the embedder
+	 * wrote them into the VMCS, with virtual NMIs, and with the TPR shadow over apic_page.
+	 */
+	enum ph_delivery delivery;
+	uint32_t inhibits; /* bits 1 << PH_INHIBIT_*, for ph_vcpu_inhibits() only */
+	uint32_t pin_based;
+	uint32_t primary;
 };
 
 size_t ph_vcpu_size(void);
@@ -71,6 +88,26 @@ void ph_vcpu_counters(const struct ph_vcpu *vcpu, struct ph_counters *counters);
  */
 void ph_vcpu_load(struct ph_vcpu *vcpu, uint32_t pcpu);
 void ph_vcpu_put(struct ph_vcpu *vcpu);
+
+/*
+ * A physical CPU's list of sleeping vCPUs, for devices that post: ph_pcpu_wakeup() is the host's
+ * handler of the wakeup vector.  `ndst` is the CPU's NDST value, in place (SDM vol. 3, table "Format of
+ * Posted-Interrupt Descriptor").  Memory: zeroed, ph_pcpu_size() bytes, 64-byte aligned, the caller's.
+ */
+struct ph_pcpu;
+size_t ph_pcpu_size(void);
+struct ph_pcpu *ph_pcpu_init(void *memory, const struct ph_platform *platform, uint32_t ndst);
+/* Handler, on that pCPU. */
+void ph_pcpu_wakeup(struct ph_pcpu *pcpu);
+
+/* ---- Which delivery is active, and why it is not a faster one ------------------------------- */
+
+/* Add or remove a reason for the whole VM.  Every vCPU follows before its next entry.  Any thread. */
+void ph_vm_inhibit(struct ph_vm *vm, enum ph_inhibit reason, bool on);
+/* The active delivery; the reasons (bits 1 << PH_INHIBIT_*) against a faster one.  Any thread;
+ * advisory while the vCPU runs. */
+enum ph_delivery ph_vcpu_delivery(const struct ph_vcpu *vcpu);
+uint32_t ph_vcpu_inhibits(const struct ph_vcpu *vcpu);
 
 /* Why ph_vcpu_run() returned. */
 enum ph_run {
@@ -122,6 +159,11 @@ void ph_vcpu_nmi_unblocked(struct ph_vcpu *vcpu);
  * Owner.
  */
 bool ph_vcpu_exception_exit(struct ph_vcpu *vcpu, uint8_t vector);
+/*
+ * VMX: the exit's interruption information or EPT qualification says "NMI unblocking due to IRET": IRET
+ * faulted and NMIs are blocked again.  Owner.
+ */
+void ph_vcpu_nmi_blocked_again(struct ph_vcpu *vcpu);
 /* The emulator finished an instruction: STI/MOV SS shadow ends (RIP was advanced).  Owner. */
 void ph_vcpu_end_shadow(struct ph_vcpu *vcpu);
 
@@ -156,6 +198,14 @@ uint32_t ph_apic_mmio_read(struct ph_vcpu *vcpu, uint32_t offset, uint32_t size)
 void ph_apic_mmio_write(struct ph_vcpu *vcpu, uint32_t offset, uint32_t size, uint32_t value);
 /* Guest-physical address of the xAPIC page, or UINT64_MAX when not in xAPIC mode.  Owner. */
 uint64_t ph_apic_base_address(const struct ph_vcpu *vcpu);
+
+/*
+ * VMX APIC virtualization.  A write to the virtual-APIC page has been done by the processor, its effect
+ * is the core's (SDM vol. 3, "APIC-Write VM Exits"); an EOI was virtualized whose vector is in the
+ * EOI-exit bitmap ("EOI Virtualization").  Owner.
+ */
+void ph_apic_write_exit(struct ph_vcpu *vcpu, uint32_t offset);
+void ph_apic_eoi_exit(struct ph_vcpu *vcpu, uint8_t vector);
 
 /*
  * RDMSR/WRMSR of IA32_APIC_BASE (0x1b), IA32_TSC_DEADLINE (0x6e0) and the x2APIC range

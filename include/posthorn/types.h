@@ -40,6 +40,33 @@ enum ph_source {
 	PH_SOURCE_COUNT
 };
 
+/* How interrupts reach a running guest; each is faster than the one before. */
+#define PH_DELIVERY_LIST(X) \
+	X(INJECTED, injected) /* through the VMCS's or VMCB's event field, with windows */ \
+	X(VIRTUAL, virtual)   /* virtual-interrupt delivery: RVI, SVI, EOI without exit */ \
+	X(POSTED, posted)     /* and posted interrupts: a notification delivers without exit */
+
+enum ph_delivery {
+#define PH_DELIVERY_ENUM(upper, lower) PH_DELIVERY_##upper,
+	PH_DELIVERY_LIST(PH_DELIVERY_ENUM)
+#undef PH_DELIVERY_ENUM
+};
+
+/* Why a vCPU's delivery is not the fastest that the hardware has. */
+#define PH_INHIBIT_LIST(X) \
+	X(HARDWARE, "hardware", "the CPU has no virtual-interrupt delivery") \
+	X(OPTION, "option", "turned off by an option") \
+	X(HOST, "host", "the host asked for it (debugging, save and restore)") \
+	X(APIC_DISABLED, "apic-disabled", "the guest disabled this local APIC in IA32_APIC_BASE") \
+	X(APIC_BASE, "apic-base", "the guest moved the xAPIC page")
+
+enum ph_inhibit {
+#define PH_INHIBIT_ENUM(upper, name, what) PH_INHIBIT_##upper,
+	PH_INHIBIT_LIST(PH_INHIBIT_ENUM)
+#undef PH_INHIBIT_ENUM
+	PH_INHIBIT_COUNT
+};
+
 /* Events of the trace ring (platform.trace); the detail's meaning in brackets. */
 #define PH_TRACE_LIST(X) \
 	X(POST, post)         /* an interrupt was accepted for the vCPU [vector] */ \

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* Which delivery a vCPU uses: hardware and inhibit reasons -> the backend that enter.c calls. */
+#include "core/delivery.h"
+#include "core/backend.h"
+#include "core/lapic.h"
+#include "core/post.h"
+#include "x86/vmcs.h"
+
+#define INHIBIT_BIT(name) (1u << PH_INHIBIT_##name)
+
+static uint32_t delivery_own_reasons(const struct ph_vcpu *vcpu)
+{
+	uint64_t address = ph_apic_base_address(vcpu);
+
+	if (!lapic_is_hw_enabled(vcpu))
+		return INHIBIT_BIT(APIC_DISABLED);
+	if (address != UINT64_MAX && address != APIC_DEFAULT_BASE)
+		return INHIBIT_BIT(APIC_BASE);
+	return 0;
+}
+
+/*
+ * Nothing moves at a switch: IRR, ISR and TMR live in the same page and others post into the same
+ * descriptor in either mode, so no sender needs to know and nobody waits (docs/adr/0002).
+ */
+void delivery_update(struct ph_vcpu *vcpu)
+{
+	enum ph_delivery delivery = vcpu->delivery_best;
+
+	if (vcpu->delivery_best == PH_DELIVERY_INJECTED)
+		return;
+	vcpu->inhibits = delivery_own_reasons(vcpu);
+	if (vcpu->inhibits | shared32_load(&vcpu->vm->inhibits, INHIBIT_READ))
+		delivery = PH_DELIVERY_INJECTED;
+	if (delivery == vcpu->delivery && vcpu->lapic.base == vcpu->delivery_base)
+		return;
+	lapic_refresh(vcpu);
+	lapic_regs_see(vcpu);
+	vcpu->lapic.irr_changed = true;
+	vcpu->lapic.isr_changed = true;
+	vcpu->lapic.tmr_changed = true;
+	vcpu->delivery = delivery;
+	vcpu->delivery_base = vcpu->lapic.base;
+	vcpu->backend = delivery == PH_DELIVERY_INJECTED ? &backend_vmx : &backend_vmx_apicv;
+	vmx_write_pin_based(vcpu,
+	    delivery == PH_DELIVERY_POSTED ? vcpu->vmx.pin_based | PIN_POSTED_INTERRUPTS
+					   : vcpu->vmx.pin_based & ~PIN_POSTED_INTERRUPTS);
+	vcpu->platform->set_delivery(vcpu, vcpu->host, delivery);
+}
+
+void ph_vm_inhibit(struct ph_vm *vm, enum ph_inhibit reason, bool on)
+{
+	uint32_t bit = 1u << reason;
+	uint32_t before = on ? shared32_or(&vm->inhibits, bit, INHIBIT_SET)
+			     : shared32_and(&vm->inhibits, ~bit, INHIBIT_SET);
+
+	if (((before & bit) != 0) == on)
+		return;
+	for (uint32_t i = 0; i < vm->vcpu_count; i++)
+		post_request(vm->vcpus[i], REQUEST_DELIVERY);
+}
+
+enum ph_delivery ph_vcpu_delivery(const struct ph_vcpu *vcpu)
+{
+	return vcpu->delivery;
+}
+
+uint32_t ph_vcpu_inhibits(const struct ph_vcpu *vcpu)
+{
+	return vcpu->inhibits_fixed | vcpu->inhibits | shared32_load(&vcpu->vm->inhibits, NONE);
+}
