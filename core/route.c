@@ -37,16 +37,20 @@ static bool answers_to(const struct ph_vcpu *vcpu, uint64_t identity, uint32_t i
 }
 
 /*
- * 0xff is everybody in xAPIC mode.  A vCPU in x2APIC mode is meant by 0xff only when a device says
- * it and 0xff cannot be the ID of one CPU; an IPI of 0xff from xAPIC mode means its ID 255.
+ * 0xff is everybody in xAPIC mode, unless an x2APIC says it: then it is the ID of one CPU.  A vCPU
+ * in x2APIC mode is meant by 0xff only when a device says it and cannot name ID 255 otherwise; from
+ * xAPIC mode, 0xff is its ID 255.
  */
 static bool is_broadcast(const struct ph_vm *vm, uint64_t identity, const struct message *message)
 {
-	if (!(identity & IDENTITY_X2APIC))
-		return message->destination == XAPIC_BROADCAST;
-	if (message->destination == XAPIC_BROADCAST)
-		return message->source != PH_SOURCE_IPI && !vm->config.extended_dest_id;
-	return message->destination == X2APIC_BROADCAST;
+	bool target_is_x2apic = (identity & IDENTITY_X2APIC) != 0;
+
+	if (message->from_x2apic)
+		return target_is_x2apic && message->destination == X2APIC_BROADCAST;
+	if (message->destination != XAPIC_BROADCAST)
+		return false;
+	return !target_is_x2apic ||
+	       (message->source != PH_SOURCE_IPI && !vm->config.extended_dest_id);
 }
 
 /* SDM vol. 3, "Logical Destination Mode" and "Logical Destination Mode in x2APIC Mode". */
