@@ -5,6 +5,7 @@
 #include "hypervisor/cpu/percpu.h"
 #include "hypervisor/lib/log.h"
 #include "hypervisor/main/host.h"
+#include "hypervisor/main/serial.h"
 
 #define DEBUG_EXIT_PORT    0xf4   /* QEMU's isa-debug-exit */
 #define BOCHS_SHUTDOWN_PORT 0x8900 /* Bochs ends when it has read this word there */
@@ -14,6 +15,7 @@ void host_exit(enum host_exit status)
 	static const char word[] = "Shutdown";
 
 	irq_disable();
+	serial_drain();
 	out32(DEBUG_EXIT_PORT, status);
 	for (const char *letter = word; *letter; letter++)
 		out8(BOCHS_SHUTDOWN_PORT, (uint8_t)*letter);

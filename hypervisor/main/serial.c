@@ -26,6 +26,7 @@
 #define MCR_LOOPBACK 0x1e
 #define LSR_RECEIVED 0x01
 #define LSR_THR_EMPTY 0x20
+#define LSR_ALL_SENT 0x40
 #define FIFO_SIZE    16u
 
 #define COM1_PORT 0x3f8
@@ -115,6 +116,14 @@ void serial_write(enum serial serial, const char *bytes, size_t length)
 	flags = spin_lock_irqsave(&uart->lock);
 	write_locked(uart, bytes, length, is_fallback);
 	spin_unlock_irqrestore(&uart->lock, flags);
+}
+
+void serial_drain(void)
+{
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned wait = 0; uarts[i].is_present && wait < WAIT_READS; wait++)
+			if (in8(uarts[i].port + UART_LSR) & LSR_ALL_SENT)
+				break;
 }
 
 void serial_break_locks(void)

@@ -24,6 +24,9 @@ void serial_enable_input(void (*console_byte)(char byte), void (*control_byte)(c
  */
 void serial_write(enum serial serial, const char *bytes, size_t length);
 
+/* Wait, only so long, until the last byte is on its way: an emulator that ends drops the rest. */
+void serial_drain(void);
+
 /* From panic(): other pCPUs are stopped; write even if one of them held the UART's lock. */
 void serial_break_locks(void);
 

@@ -97,7 +97,7 @@ static bool snprintf_follows_c11(void)
 	CHECK(format_is(text, n, "-5 7 abc 0x1f z%"));
 	n = snprintf(text, sizeof(text), "[%5s|%-5s|%.2s|%*d]", "ab", "cd", "efgh", 4, 12);
 	CHECK(format_is(text, n, "[   ab|cd   |ef|  12]"));
-	n = snprintf(text, sizeof(text), "%016lx %lld %zu %hhx", 0x123ul, -1ll, (size_t)9, 0x1ff);
+	n = snprintf(text, sizeof(text), "%016lx %lld %zu %hhx", 0x123ul, -1ll, (size_t)9, (uint8_t)0xff);
 	CHECK(format_is(text, n, "0000000000000123 -1 9 ff"));
 	n = snprintf(text, sizeof(text), "%ld %lu", INT64_MIN, UINT64_MAX);
 	CHECK(format_is(text, n, "-9223372036854775808 18446744073709551615"));
