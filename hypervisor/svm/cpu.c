@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* SVM on each pCPU: capability check, enabling, and the per-pCPU data. */
+#include "hypervisor/cpu/instructions.h"
+#include "hypervisor/cpu/percpu.h"
+#include "hypervisor/lib/panic.h"
+#include "hypervisor/mm/memory.h"
+#include "hypervisor/svm/svm.h"
+#include "x86/cpuid.h"
+
+#define LEAF_SVM     0x8000000au
+#define SVM_REVISION_MASK 0xffu
+
+struct svm_features svm_features;
+
+static bool cpu_has_svm(void)
+{
+	return cpuid(0x80000000u, 0).eax >= LEAF_SVM &&
+	    (cpuid(0x80000001u, 0).ecx & CPUID_E1_C_SVM);
+}
+
+/* What this pCPU offers; the first decides, the others must agree. */
+static struct svm_features cpu_features(void)
+{
+	struct cpuid_result svm = cpuid(LEAF_SVM, 0);
+	struct svm_features f = {
+	    .asid_count = svm.ebx,
+	    .has_next_rip = svm.edx & CPUID_SVM_D_NRIPS,
+	    .has_decode_assists = svm.edx & CPUID_SVM_D_DECODE_ASSISTS,
+	    .has_flush_by_asid = svm.edx & CPUID_SVM_D_FLUSH_BY_ASID,
+	    .has_pause_filter = svm.edx & CPUID_SVM_D_PAUSE_FILTER,
+	    .has_vgif = svm.edx & CPUID_SVM_D_VGIF,
+	    .has_xsave = cpuid(1, 0).ecx & CPUID_1_C_XSAVE,
+	};
+
+	if (!(svm.edx & CPUID_SVM_D_NPT))
+		panic("not supported: this processor's SVM has no nested paging");
+	if (svm.ebx < 2)
+		panic("not supported: this processor's SVM has %u ASIDs", svm.ebx);
+	f.xcr0 = XCR0_X87 | XCR0_SSE;
+	if (f.has_xsave)
+		f.xcr0 = cpuid(0xd, 0).eax & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
+	return f;
+}
+
+static void cpu_check_features(void)
+{
+	struct svm_features f = cpu_features();
+
+	if (!svm_features.asid_count)
+		svm_features = f;
+	if (svm_features.asid_count != f.asid_count ||
+	    svm_features.has_next_rip != f.has_next_rip ||
+	    svm_features.has_decode_assists != f.has_decode_assists ||
+	    svm_features.has_flush_by_asid != f.has_flush_by_asid ||
+	    svm_features.has_pause_filter != f.has_pause_filter ||
+	    svm_features.has_xsave != f.has_xsave || svm_features.xcr0 != f.xcr0)
+		panic("not supported: pCPU %u has other SVM features than pCPU 0", cpu_index());
+}
+
+/* The host does not use the FPU; it holds the state of the vCPU that is loaded. */
+static void cpu_enable_fpu(void)
+{
+	cr0_write((cr0_read() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
+	cr4_write(cr4_read() | CR4_OSFXSR | CR4_OSXMMEXCPT |
+	    (svm_features.has_xsave ? CR4_OSXSAVE : 0));
+}
+
+void virt_cpu_init(void)
+{
+	struct svm_cpu *cpu = page_alloc(0);
+	void *save_area = page_alloc(0);
+	void *host_vmcb = page_alloc(0);
+
+	if (!cpu_has_svm())
+		panic("not supported: this processor has no SVM (QEMU: -cpu max)");
+	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
+		panic("not supported: SVM is disabled by the firmware");
+	if (!cpu || !save_area || !host_vmcb)
+		panic("no memory for SVM on pCPU %u", cpu_index());
+	cpu_check_features();
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	wrmsr(MSR_VM_HSAVE_PA, phys_of(save_area));
+	cpu_enable_fpu();
+	cpu->host_vmcb = host_vmcb;
+	cpu->host_vmcb_phys = phys_of(host_vmcb);
+	cpu->asid_generation = 1;
+	cpu->asid_next = 1;
+	this_cpu()->virt = cpu;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* What there is to say of a vCPU when it, or the host, has gone wrong. */
+#include "hypervisor/lib/log.h"
+#include "hypervisor/svm/svm.h"
+
+#define UPPER_HALF 0xffffffff00000000ull
+
+/* Order and wording: APM vol. 2, "Canonicalization and Consistency Checks". */
+const char *svm_invalid_reason(const struct vmcb *vmcb)
+{
+	bool is_paging = vmcb->cr0 & CR0_PG;
+	bool is_long = (vmcb->efer & EFER_LME) && is_paging;
+
+	if (!(vmcb->efer & EFER_SVME))
+		return "EFER.SVME is zero";
+	if ((vmcb->cr0 & CR0_NW) && !(vmcb->cr0 & CR0_CD))
+		return "CR0.CD is zero and CR0.NW is set";
+	if (vmcb->cr0 & UPPER_HALF)
+		return "CR0[63:32] are not zero";
+	if (vmcb->dr6 & UPPER_HALF)
+		return "DR6[63:32] are not zero";
+	if (vmcb->dr7 & UPPER_HALF)
+		return "DR7[63:32] are not zero";
+	if (is_long && !(vmcb->cr4 & CR4_PAE))
+		return "EFER.LME and CR0.PG are set and CR4.PAE is zero";
+	if (is_long && !(vmcb->cr0 & CR0_PE))
+		return "EFER.LME and CR0.PG are set and CR0.PE is zero";
+	if (is_long && (vmcb->cs.attributes & VMCB_SEG_L) && (vmcb->cs.attributes & VMCB_SEG_DB))
+		return "EFER.LME, CR0.PG, CR4.PAE, CS.L and CS.D are all set";
+	if (!(vmcb->intercept_4 & VMCB_VMRUN))
+		return "the VMRUN intercept is zero";
+	if (!vmcb->guest_asid)
+		return "ASID is zero";
+	if (vmcb->cr4 & UPPER_HALF)
+		return "CR4 reserved bits are set";
+	return "CR3, CR4, EFER or EVENTINJ has reserved bits set";
+}
+
+static void dump_segment(const char *name, const struct vmcb_segment *segment)
+{
+	log_printf("  %s %04x base %016llx limit %08x attributes %03x", name, segment->selector,
+	    (unsigned long long)segment->base, segment->limit, segment->attributes);
+}
+
+static void dump_gprs(const struct vcpu *vcpu)
+{
+	static const char *const names[GPR_COUNT] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi",
+	    "rdi", "r8 ", "r9 ", "r10", "r11", "r12", "r13", "r14", "r15"};
+	uint32_t i;
+
+	for (i = 0; i < GPR_COUNT; i += 4)
+		log_printf("  %s %016llx %s %016llx %s %016llx %s %016llx", names[i],
+		    (unsigned long long)vcpu_gpr(vcpu, i), names[i + 1],
+		    (unsigned long long)vcpu_gpr(vcpu, i + 1), names[i + 2],
+		    (unsigned long long)vcpu_gpr(vcpu, i + 2), names[i + 3],
+		    (unsigned long long)vcpu_gpr(vcpu, i + 3));
+}
+
+static void dump_control(const struct vmcb *vmcb)
+{
+	log_printf("  rip %016llx rflags %08llx cpl %u", (unsigned long long)vmcb->rip,
+	    (unsigned long long)vmcb->rflags, vmcb->cpl);
+	log_printf("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %04llx",
+	    (unsigned long long)vmcb->cr0, (unsigned long long)vmcb->cr2,
+	    (unsigned long long)vmcb->cr3, (unsigned long long)vmcb->cr4,
+	    (unsigned long long)vmcb->efer);
+	log_printf("  exit %llx info %llx %llx int_info %llx inject %llx int_ctl %llx shadow %llx",
+	    (unsigned long long)vmcb->exit_code, (unsigned long long)vmcb->exit_info_1,
+	    (unsigned long long)vmcb->exit_info_2, (unsigned long long)vmcb->exit_int_info,
+	    (unsigned long long)vmcb->event_inj, (unsigned long long)vmcb->interrupt_control,
+	    (unsigned long long)vmcb->interrupt_state);
+}
+
+static void dump_exits(const struct svm_vcpu *svm)
+{
+	uint64_t count = svm->exit_total < SVM_LAST_EXITS ? svm->exit_total : SVM_LAST_EXITS;
+	uint64_t i;
+
+	for (i = svm->exit_total - count; i < svm->exit_total; i++) {
+		const struct svm_last_exit *exit = &svm->last_exits[i % SVM_LAST_EXITS];
+		const char *name = svm_exit_name(svm_exit_slot(exit->code));
+
+		log_printf("  exit %llu: %llx (%s) at rip %016llx", (unsigned long long)i,
+		    (unsigned long long)exit->code, name ? name : "?", (unsigned long long)exit->rip);
+	}
+}
+
+void svm_dump(const struct vcpu *vcpu)
+{
+	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
+
+	log_printf("%s vcpu %u:", vcpu->vm->name, vcpu->index);
+	dump_gprs(vcpu);
+	dump_control(vmcb);
+	dump_segment("cs  ", &vmcb->cs);
+	dump_segment("ss  ", &vmcb->ss);
+	dump_segment("ds  ", &vmcb->ds);
+	dump_segment("tr  ", &vmcb->tr);
+	dump_segment("gdtr", &vmcb->gdtr);
+	dump_segment("idtr", &vmcb->idtr);
+	dump_exits(vcpu->svm);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest entry on SVM: ASIDs, VMRUN, the exits that are handled with IRQs off, FPU switching. */
+#include "hypervisor/lib/string.h"
+#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/policy.h"
+
+/* ---- ASIDs: numbered anew when they run out, with one flush of all (APM vol. 2, "TLB Control") */
+
+static void run_new_asid(struct svm_vcpu *svm, struct svm_cpu *cpu, uint32_t pcpu)
+{
+	struct vmcb *vmcb = svm->vmcb;
+
+	vmcb->tlb_control = VMCB_TLB_KEEP;
+	if (cpu->asid_next >= svm_features.asid_count) {
+		cpu->asid_next = 1;
+		cpu->asid_generation++;
+		vmcb->tlb_control = VMCB_TLB_FLUSH_ALL;
+	}
+	vmcb->guest_asid = cpu->asid_next++;
+	svm->asid_generation = cpu->asid_generation;
+	svm->asid_pcpu = pcpu;
+}
+
+void svm_flush_tlb(struct vcpu *vcpu)
+{
+	vcpu->svm->asid_generation = 0;
+	vcpu->svm->fetch_host = NULL;
+}
+
+/* ---- Entry ---------------------------------------------------------------------------------- */
+
+static void run_record_exit(struct svm_vcpu *svm)
+{
+	struct svm_last_exit *last = &svm->last_exits[svm->exit_total++ % SVM_LAST_EXITS];
+
+	last->code = svm->vmcb->exit_code;
+	last->rip = svm->vmcb->rip;
+	svm->exit_count[svm_exit_slot(last->code)]++;
+}
+
+/*
+ * CPUID changes nothing but the owner's registers, so no interrupt can become deliverable.  In an
+ * interrupt shadow, or with a single step due behind it, it takes the long way.
+ */
+static bool run_is_fast_cpuid(const struct vmcb *vmcb)
+{
+	return vmcb->exit_code == VMEXIT_CPUID && !(vmcb->rflags & RFLAGS_TF) &&
+	    !(vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW);
+}
+
+enum ph_entered svm_enter(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = vcpu->svm;
+	struct percpu *percpu = this_cpu();
+	struct svm_cpu *cpu = percpu->virt;
+
+	if (svm->asid_generation != cpu->asid_generation || svm->asid_pcpu != percpu->index)
+		run_new_asid(svm, cpu, percpu->index);
+	svm_run(vcpu->gprs, svm->vmcb_phys, cpu->host_vmcb_phys);
+	svm->vmcb->tlb_control = VMCB_TLB_KEEP;
+	run_record_exit(svm);
+	if (run_is_fast_cpuid(svm->vmcb)) {
+		uint64_t length = instruction_length(vcpu, VMEXIT_CPUID);
+
+		if (length) {
+			policy_cpuid(vcpu);
+			svm_skip(vcpu, length);
+			return PH_ENTERED_FAST;
+		}
+	}
+	return PH_ENTERED_EXIT;
+}
+
+/* ---- State that VMRUN and VMLOAD leave alone ------------------------------------------------ */
+
+static void xsetbv0(uint64_t value)
+{
+	__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+}
+
+static void fpu_save(struct svm_vcpu *svm)
+{
+	if (!svm_features.has_xsave) {
+		__asm__ volatile("fxsave64 (%0)" : : "r"(svm->fpu_area) : "memory");
+		return;
+	}
+	xsetbv0(svm_features.xcr0);
+	__asm__ volatile("xsave64 (%0)" : : "r"(svm->fpu_area), "a"((uint32_t)svm_features.xcr0),
+			 "d"(0) : "memory");
+}
+
+static void fpu_load(struct svm_vcpu *svm)
+{
+	if (!svm_features.has_xsave) {
+		__asm__ volatile("fxrstor64 (%0)" : : "r"(svm->fpu_area) : "memory");
+		return;
+	}
+	xsetbv0(svm_features.xcr0);
+	__asm__ volatile("xrstor64 (%0)" : : "r"(svm->fpu_area), "a"((uint32_t)svm_features.xcr0),
+			 "d"(0) : "memory");
+	xsetbv0(svm->xcr0);
+}
+
+void svm_load_state(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = vcpu->svm;
+	struct svm_cpu *cpu = this_cpu()->virt;
+
+	/* The host's part of what VMLOAD replaces; constant but for what boot has changed since. */
+	__asm__ volatile("vmsave %0" : : "a"(cpu->host_vmcb_phys) : "memory");
+	fpu_load(svm);
+	__asm__ volatile("movq %0, %%dr0" : : "r"(svm->dr[0]));
+	__asm__ volatile("movq %0, %%dr1" : : "r"(svm->dr[1]));
+	__asm__ volatile("movq %0, %%dr2" : : "r"(svm->dr[2]));
+	__asm__ volatile("movq %0, %%dr3" : : "r"(svm->dr[3]));
+	wrmsr(MSR_TSC_AUX, svm->tsc_aux);
+}
+
+void svm_save_state(struct vcpu *vcpu)
+{
+	struct svm_vcpu *svm = vcpu->svm;
+
+	fpu_save(svm);
+	__asm__ volatile("movq %%dr0, %0" : "=r"(svm->dr[0]));
+	__asm__ volatile("movq %%dr1, %0" : "=r"(svm->dr[1]));
+	__asm__ volatile("movq %%dr2, %0" : "=r"(svm->dr[2]));
+	__asm__ volatile("movq %%dr3, %0" : "=r"(svm->dr[3]));
+}

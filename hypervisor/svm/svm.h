@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* SVM's side of a vCPU: the VMCB, the state that VMRUN does not switch, and its exits. */
+#ifndef HYPERVISOR_SVM_SVM_H
+#define HYPERVISOR_SVM_SVM_H
+
+#include "hypervisor/cpu/percpu.h"
+#include "hypervisor/cpu/timer.h"
+#include "hypervisor/vm/vm.h"
+#include "x86/msr.h"
+#include "x86/vmcb.h"
+
+/* What the host's SVM offers (CPUID 8000000Ah), the least of all pCPUs. */
+struct svm_features {
+	uint32_t asid_count;
+	bool has_next_rip;
+	bool has_decode_assists;
+	bool has_flush_by_asid;
+	bool has_pause_filter;
+	bool has_vgif;
+	bool has_xsave; /* not SVM's, but of the same use: else FXSAVE */
+	uint64_t xcr0;  /* components that the hypervisor switches */
+};
+extern struct svm_features svm_features;
+
+/* ---- Exit reasons as the delivery table counts them ---------------------------------------- */
+
+#define SVM_EXIT_DIRECT_COUNT 0xa8u /* codes below this count under their own number */
+#define SVM_EXIT_NPF_SLOT     0xa8u
+#define SVM_EXIT_INVALID_SLOT 0xa9u
+#define SVM_EXIT_OTHER_SLOT   0xaau
+#define SVM_EXIT_SLOTS        0xabu
+
+static inline uint32_t svm_exit_slot(uint64_t code)
+{
+	if (code < SVM_EXIT_DIRECT_COUNT)
+		return (uint32_t)code;
+	if (code == VMEXIT_NPF)
+		return SVM_EXIT_NPF_SLOT;
+	/* QEMU writes the lower half only. */
+	return (uint32_t)code == (uint32_t)VMEXIT_INVALID ? SVM_EXIT_INVALID_SLOT : SVM_EXIT_OTHER_SLOT;
+}
+
+/* Name of a slot for "exit_<name>": "cpuid", "npf" ...; NULL: none of its own. */
+const char *svm_exit_name(uint32_t slot);
+
+/* ---- The vCPU ------------------------------------------------------------------------------- */
+
+#define SVM_LAST_EXITS 16u /* power of two */
+
+struct svm_last_exit {
+	uint64_t code;
+	uint64_t rip;
+};
+
+#define SVM_MTRR_VARIABLE_COUNT 8u
+#define SVM_MTRR_FIXED_COUNT    11u
+
+/* MSRs that are kept for the guest to read back and have no effect under nested paging. */
+struct svm_kept_msrs {
+	uint64_t mtrr_variable[2 * SVM_MTRR_VARIABLE_COUNT];
+	uint64_t mtrr_fixed[SVM_MTRR_FIXED_COUNT];
+	uint64_t mtrr_def_type;
+	uint64_t mcg_status;
+	uint64_t hwcr;
+};
+
+/* Owner only, unless a comment says otherwise. */
+struct svm_vcpu {
+	struct vmcb *vmcb;
+	uint64_t vmcb_phys;
+	uint64_t asid_generation; /* 0: needs a new ASID, with nothing cached under it */
+	uint32_t asid_pcpu;       /* whose generation it is */
+
+	/* Where instructions were last fetched: host pointer to the page at this linear address. */
+	uint64_t fetch_page;
+	uint64_t fetch_cr3;
+	const uint8_t *fetch_host; /* NULL: nothing cached */
+
+	uint64_t guest_cr4; /* as the guest sees it; the VMCB's has MCE set */
+	uint64_t xcr0;
+	uint64_t tsc_aux;
+	uint64_t tsc_offset; /* also in the VMCB; read by handlers */
+	uint64_t dr[4];
+	void *fpu_area; /* one page */
+	struct svm_kept_msrs kept;
+
+	struct timer timer; /* the local APIC timer's deadline */
+
+	uint64_t exit_count[SVM_EXIT_SLOTS]; /* read from any thread */
+	uint64_t exit_total;
+	struct svm_last_exit last_exits[SVM_LAST_EXITS]; /* ring; exit_total is its head */
+};
+
+/* One per pCPU: percpu.virt. */
+struct svm_cpu {
+	void *host_vmcb; /* VMSAVE area of the host's own FS, GS, TR, LDTR and syscall MSRs */
+	uint64_t host_vmcb_phys;
+	uint64_t asid_generation; /* 1.. */
+	uint32_t asid_next;
+};
+
+static inline struct vmcb *vcpu_vmcb(const struct vcpu *vcpu)
+{
+	return vcpu->svm->vmcb;
+}
+
+/* General-purpose registers by number; RAX and RSP come from the VMCB. */
+static inline uint64_t vcpu_gpr(const struct vcpu *vcpu, uint32_t number)
+{
+	if (number == GPR_RAX)
+		return vcpu_vmcb(vcpu)->rax;
+	return number == GPR_RSP ? vcpu_vmcb(vcpu)->rsp : vcpu->gprs[number];
+}
+
+static inline void vcpu_set_gpr(struct vcpu *vcpu, uint32_t number, uint64_t value)
+{
+	if (number == GPR_RAX)
+		vcpu_vmcb(vcpu)->rax = value;
+	else if (number == GPR_RSP)
+		vcpu_vmcb(vcpu)->rsp = value;
+	else
+		vcpu->gprs[number] = value;
+}
+
+static inline bool vcpu_is_long64(const struct vcpu *vcpu)
+{
+	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
+
+	return (vmcb->cs.attributes & VMCB_SEG_L) && (vmcb->efer & EFER_LMA);
+}
+
+/* ---- cpu.c, npt.c, setup.c ------------------------------------------------------------------ */
+
+/* Make SVM's part of a vCPU (vcpu->svm), in its power-up state.  0, or -1: no memory. */
+int svm_vcpu_create(struct vcpu *vcpu, uint64_t npt_root, uint64_t tsc_offset);
+/* Architectural registers after power-up or INIT (SDM vol. 3, "Processor State After Reset"). */
+void svm_vcpu_reset(struct vcpu *vcpu, bool init);
+/* The BSP's state as the image loader wants it. */
+void svm_vcpu_boot(struct vcpu *vcpu, const struct boot_state *state);
+/* Start-up IPI: real mode at vector << 12. */
+void svm_vcpu_start(struct vcpu *vcpu, uint8_t vector);
+/* Forget every translation of the guest before its next entry. */
+void svm_flush_tlb(struct vcpu *vcpu);
+
+/* Nested page tables that map the VM's RAM.  Physical address of the root; 0: no memory. */
+uint64_t npt_create(const struct vm *vm);
+
+/* Permission maps shared by all vCPUs; made once at boot.  0, or -1: no memory. */
+int permission_maps_create(void);
+extern uint64_t permission_iopm_phys, permission_msrpm_phys;
+
+/* ---- run.c ---------------------------------------------------------------------------------- */
+
+/* The platform's enter(): VMRUN once.  Owner, IRQs off. */
+enum ph_entered svm_enter(struct vcpu *vcpu);
+/* Around the thread's time on a pCPU, IRQs off: FPU, debug registers, XCR0, TSC_AUX. */
+void svm_load_state(struct vcpu *vcpu);
+void svm_save_state(struct vcpu *vcpu);
+
+/* world.S: VMLOAD, VMRUN, VMSAVE; IRQs off (RFLAGS.IF = 0, GIF = 1) at call and return. */
+void svm_run(uint64_t *gprs, uint64_t guest_vmcb, uint64_t host_vmcb);
+
+/* ---- exit.c --------------------------------------------------------------------------------- */
+
+/* Handle the exit that svm_enter() returned with.  Owner, IRQs on. */
+void svm_handle_exit(struct vcpu *vcpu);
+
+/* Leaves of an exit handler. */
+void svm_skip(struct vcpu *vcpu, uint64_t length);
+void svm_inject(struct vcpu *vcpu, uint8_t vector);              /* without an error code */
+void svm_inject_error(struct vcpu *vcpu, uint8_t vector, uint32_t error);
+void svm_inject_page_fault(struct vcpu *vcpu, uint64_t linear, uint32_t error);
+
+/* Stop the VM with "error: <text>". */
+void svm_stop_error(struct vcpu *vcpu, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+void svm_exit_io(struct vcpu *vcpu);       /* io.c */
+void svm_exit_npf(struct vcpu *vcpu);      /* mmio.c */
+void svm_exit_cr(struct vcpu *vcpu);       /* cr.c */
+void svm_exit_cr8_write(struct vcpu *vcpu);
+void svm_exit_xsetbv(struct vcpu *vcpu);
+
+/* Name the first check of VMRUN that the VMCB fails (APM vol. 2, "Canonicalization and Consistency
+ * Checks"). */
+const char *svm_invalid_reason(const struct vmcb *vmcb);
+void svm_dump(const struct vcpu *vcpu);
+
+/* ---- walk.c: linear -> guest-physical ------------------------------------------------------- */
+
+/* Translate; false: *error is the #PF error code (present and access bits; `access` is PF_*). */
+bool walk_linear(const struct vcpu *vcpu, uint64_t linear, uint32_t access, uint64_t *gpa,
+    uint32_t *error);
+/* Copy between host memory and guest-linear memory; false: *linear_fault, *error say the #PF. */
+bool linear_copy(const struct vcpu *vcpu, uint64_t linear, void *host, uint32_t length, bool write,
+    uint64_t *fault, uint32_t *error);
+
+/*
+ * Bytes at RIP: pointer to *available (1..15) bytes, valid until the next call on this vCPU, or
+ * NULL when the page is not there.  A cached translation may be stale when `is_exact` is false:
+ * only for callers that verify the bytes.
+ */
+const uint8_t *fetch_instruction(struct vcpu *vcpu, bool is_exact, uint8_t *buffer,
+    uint32_t *available);
+/* Length of the instruction that exited; 0: not to be had, the VM was stopped or faulted. */
+uint64_t instruction_length(struct vcpu *vcpu, uint64_t exit_code);
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* The MSR policy: every MSR that a guest may read or write, in one table; all others are #GP. */
+#include "hypervisor/cpu/instructions.h"
+#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/policy.h"
+
+#define MTRR_CAP      0x508u /* 8 variable ranges, fixed ranges, write-combining */
+#define MTRR_DEF_MASK 0xcffull
+#define DE_CFG_LFENCE_SERIALIZES 0x2u
+/* K8 HWCR: bits that guests set for errata, kept; the rest would change the machine. */
+#define HWCR_MASK     0x01040148ull
+
+/* How an access is answered. */
+enum msr_kind {
+	MSR_CONSTANT, /* reads `value`; writes are ignored */
+	MSR_FIXED,    /* reads `value`; writes are #GP */
+	MSR_HANDLED,  /* read_handled(), write_handled() */
+};
+
+struct msr_rule {
+	uint32_t first, last;
+	enum msr_kind kind;
+	uint64_t value;
+};
+
+/*
+ * Not here because VMLOAD and VMSAVE switch them and the permission map lets them through: STAR,
+ * LSTAR, CSTAR, SFMASK, SYSENTER_*, FS/GS base, KERNEL_GS_BASE.  Not here because the core answers
+ * them first: IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC.
+ */
+static const struct msr_rule rules[] = {
+    {MSR_TSC, MSR_TSC, MSR_HANDLED, 0},
+    {MSR_EFER, MSR_EFER, MSR_HANDLED, 0},
+    {MSR_TSC_AUX, MSR_TSC_AUX, MSR_HANDLED, 0},
+    {MSR_PAT, MSR_PAT, MSR_HANDLED, 0},
+    /* MTRRs: nested paging makes guest RAM write-back; kept for guests that check them. */
+    {MSR_MTRR_CAP, MSR_MTRR_CAP, MSR_FIXED, MTRR_CAP},
+    {MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, MSR_HANDLED, 0},
+    {MSR_MTRR_PHYS_BASE_0, MSR_MTRR_PHYS_BASE_0 + 2 * SVM_MTRR_VARIABLE_COUNT - 1, MSR_HANDLED, 0},
+    {MSR_MTRR_FIX_64K, MSR_MTRR_FIX_64K, MSR_HANDLED, 0},
+    {MSR_MTRR_FIX_16K, MSR_MTRR_FIX_16K + 1, MSR_HANDLED, 0},
+    {MSR_MTRR_FIX_4K, MSR_MTRR_FIX_4K + 7, MSR_HANDLED, 0},
+    /* Machine check: there are no banks, so nothing is ever reported. */
+    {MSR_P5_MC_ADDR, MSR_P5_MC_TYPE, MSR_CONSTANT, 0},
+    {MSR_MCG_CAP, MSR_MCG_CAP, MSR_FIXED, 0},
+    {MSR_MCG_STATUS, MSR_MCG_STATUS, MSR_HANDLED, 0},
+    /* Last-branch records are off: reads 0; turning them on is ignored, single-step on branches
+     * (BTF) is #GP. */
+    {MSR_DEBUGCTL, MSR_DEBUGCTL, MSR_HANDLED, 0},
+    {MSR_LBR_FROM, MSR_LBR_LAST, MSR_FIXED, 0},
+    /* Microcode: revision 0, updates ignored. */
+    {MSR_PATCH_LEVEL, MSR_PATCH_LEVEL, MSR_CONSTANT, 0},
+    /* AMD's chip configuration, which kernels read and set for errata: nothing behind it. */
+    {MSR_PERF_EVTSEL_0, MSR_PERF_CTR_3, MSR_CONSTANT, 0},
+    {MSR_SYSCFG, MSR_SYSCFG, MSR_CONSTANT, 0},
+    {MSR_HWCR, MSR_HWCR, MSR_HANDLED, 0},
+    {MSR_TOP_MEM, MSR_TOP_MEM, MSR_CONSTANT, 0},
+    {MSR_TOP_MEM2, MSR_TOP_MEM2, MSR_CONSTANT, 0},
+    {MSR_NB_CFG, MSR_NB_CFG, MSR_CONSTANT, 0},
+    {MSR_INT_PENDING, MSR_INT_PENDING, MSR_CONSTANT, 0},
+    {MSR_TSEG_ADDR, MSR_TSEG_MASK, MSR_CONSTANT, 0},
+    {MSR_LS_CFG, MSR_DE_CFG - 1, MSR_CONSTANT, 0},
+    {MSR_DE_CFG, MSR_DE_CFG, MSR_CONSTANT, DE_CFG_LFENCE_SERIALIZES},
+    {MSR_DE_CFG + 1, MSR_CU_CFG_LAST, MSR_CONSTANT, 0},
+};
+
+static const struct msr_rule *find_rule(uint32_t msr)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (msr >= rules[i].first && msr <= rules[i].last)
+			return &rules[i];
+	return NULL;
+}
+
+/* ---- MTRR ------------------------------------------------------------------------------------ */
+
+static uint64_t *kept_mtrr(struct svm_kept_msrs *kept, uint32_t msr)
+{
+	if (msr == MSR_MTRR_DEF_TYPE)
+		return &kept->mtrr_def_type;
+	if (msr == MSR_MTRR_FIX_64K)
+		return &kept->mtrr_fixed[0];
+	if (msr - MSR_MTRR_FIX_16K < 2)
+		return &kept->mtrr_fixed[1 + msr - MSR_MTRR_FIX_16K];
+	if (msr - MSR_MTRR_FIX_4K < 8)
+		return &kept->mtrr_fixed[3 + msr - MSR_MTRR_FIX_4K];
+	if (msr - MSR_MTRR_PHYS_BASE_0 < 2 * SVM_MTRR_VARIABLE_COUNT)
+		return &kept->mtrr_variable[msr - MSR_MTRR_PHYS_BASE_0];
+	return NULL;
+}
+
+/* UC, WC, WT, WP, WB; PAT has UC- (7) too (SDM vol. 3, "Memory Type Range Registers", "PAT"). */
+static bool is_memory_type(uint64_t type, bool is_pat)
+{
+	return type < 8 && (1u << type & (is_pat ? 0xf3u : 0x73u));
+}
+
+static bool are_memory_types(uint64_t value, bool is_pat)
+{
+	uint32_t i;
+
+	for (i = 0; i < 8; i++)
+		if (!is_memory_type(value >> 8 * i & 0xff, is_pat))
+			return false;
+	return true;
+}
+
+static bool mtrr_is_valid(uint32_t msr, uint64_t value)
+{
+	if (msr == MSR_MTRR_DEF_TYPE)
+		return !(value & ~MTRR_DEF_MASK) && is_memory_type(value & 0xff, false);
+	if (msr >= MSR_MTRR_FIX_64K)
+		return are_memory_types(value, false);
+	if (msr & 1) /* mask: bit 11 is valid, 10:0 reserved */
+		return !(value & 0x7ff);
+	return !(value & 0xf00) && is_memory_type(value & 0xff, false);
+}
+
+/* ---- The handled ones ------------------------------------------------------------------------ */
+
+static int read_handled(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+	struct svm_vcpu *svm = vcpu->svm;
+	uint64_t *mtrr = kept_mtrr(&svm->kept, msr);
+
+	switch (msr) {
+	case MSR_TSC:
+		*value = tsc_read() + svm->tsc_offset;
+		return PH_OK;
+	case MSR_EFER:
+		*value = svm->vmcb->efer & ~EFER_SVME;
+		return PH_OK;
+	case MSR_TSC_AUX:
+		*value = svm->tsc_aux;
+		return PH_OK;
+	case MSR_PAT:
+		*value = svm->vmcb->g_pat;
+		return PH_OK;
+	case MSR_MCG_STATUS:
+		*value = svm->kept.mcg_status;
+		return PH_OK;
+	case MSR_HWCR:
+		*value = svm->kept.hwcr;
+		return PH_OK;
+	case MSR_DEBUGCTL:
+		*value = 0;
+		return PH_OK;
+	default:
+		if (!mtrr)
+			return PH_GUEST_GP;
+		*value = *mtrr;
+		return PH_OK;
+	}
+}
+
+/* Timers were armed by the old TSC: have the core look at its deadline again. */
+static int write_tsc(struct vcpu *vcpu, uint64_t value)
+{
+	struct svm_vcpu *svm = vcpu->svm;
+
+	svm->tsc_offset = value - tsc_read();
+	svm->vmcb->tsc_offset = svm->tsc_offset;
+	ph_vcpu_timer_expired(vcpu->ph);
+	return PH_OK;
+}
+
+static int write_efer(struct vcpu *vcpu, uint64_t value)
+{
+	struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	uint64_t old = vmcb->efer;
+
+	if (value & ~policy_efer_mask())
+		return PH_GUEST_GP;
+	if (((value ^ old) & EFER_LME) && (vmcb->cr0 & CR0_PG))
+		return PH_GUEST_GP;
+	/* LMA follows LME and PG; what is written there is ignored. */
+	vmcb->efer = (value & ~EFER_LMA) | (old & EFER_LMA) | EFER_SVME;
+	svm_flush_tlb(vcpu);
+	return PH_OK;
+}
+
+static int write_tsc_aux(struct vcpu *vcpu, uint64_t value)
+{
+	if (value >> 32)
+		return PH_GUEST_GP;
+	vcpu->svm->tsc_aux = value;
+	wrmsr(MSR_TSC_AUX, value);
+	return PH_OK;
+}
+
+static int write_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+	uint64_t *mtrr = kept_mtrr(&vcpu->svm->kept, msr);
+
+	if (!mtrr || !mtrr_is_valid(msr, value))
+		return PH_GUEST_GP;
+	*mtrr = value;
+	return PH_OK;
+}
+
+static int write_handled(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+	struct svm_vcpu *svm = vcpu->svm;
+
+	switch (msr) {
+	case MSR_TSC:
+		return write_tsc(vcpu, value);
+	case MSR_EFER:
+		return write_efer(vcpu, value);
+	case MSR_TSC_AUX:
+		return write_tsc_aux(vcpu, value);
+	case MSR_PAT:
+		if (!are_memory_types(value, true))
+			return PH_GUEST_GP;
+		svm->vmcb->g_pat = value;
+		svm_flush_tlb(vcpu);
+		return PH_OK;
+	case MSR_MCG_STATUS:
+		/* SDM vol. 3, "IA32_MCG_STATUS MSR": software may write 0 only. */
+		if (value)
+			return PH_GUEST_GP;
+		svm->kept.mcg_status = 0;
+		return PH_OK;
+	case MSR_HWCR:
+		if (value & ~HWCR_MASK)
+			return PH_GUEST_GP;
+		svm->kept.hwcr = value;
+		return PH_OK;
+	case MSR_DEBUGCTL:
+		return value & ~1ull ? PH_GUEST_GP : PH_OK;
+	default:
+		return write_mtrr(vcpu, msr, value);
+	}
+}
+
+/* ---- The two doors --------------------------------------------------------------------------- */
+
+int policy_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+	int result = ph_apic_msr_read(vcpu->ph, msr, value);
+	const struct msr_rule *rule;
+
+	if (result != PH_ENOENT)
+		return result;
+	rule = find_rule(msr);
+	if (!rule)
+		return PH_GUEST_GP;
+	if (rule->kind == MSR_HANDLED)
+		return read_handled(vcpu, msr, value);
+	*value = rule->value;
+	return PH_OK;
+}
+
+int policy_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+	int result = ph_apic_msr_write(vcpu->ph, msr, value);
+	const struct msr_rule *rule;
+
+	if (result != PH_ENOENT)
+		return result;
+	rule = find_rule(msr);
+	if (!rule || rule->kind == MSR_FIXED)
+		return PH_GUEST_GP;
+	return rule->kind == MSR_HANDLED ? write_handled(vcpu, msr, value) : PH_OK;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* What libposthorn asks of bare metal: interrupt flag, IPIs, sleep, time, and the guest entry. */
+#include "hypervisor/cpu/irq.h"
+#include "hypervisor/cpu/vectors.h"
+#include "hypervisor/lib/panic.h"
+#include "hypervisor/lib/spinlock.h"
+#include "hypervisor/sched/thread.h"
+#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/trace.h"
+#include "hypervisor/vm/vcpu.h"
+
+static enum ph_entered platform_enter(struct ph_vcpu *ph, void *host)
+{
+	(void)ph;
+	return svm_enter(host);
+}
+
+static enum ph_entered platform_enter_traced(struct ph_vcpu *ph, void *host)
+{
+	enum ph_entered entered = svm_enter(host);
+
+	trace_record(PH_TRACE_EXIT, ph, vcpu_vmcb(host)->exit_code);
+	return entered;
+}
+
+static void platform_notify(struct ph_vcpu *ph, void *host, uint32_t pcpu)
+{
+	(void)ph;
+	(void)host;
+	ipi_send(pcpu, VECTOR_NOTIFY);
+}
+
+static void platform_sleep(struct ph_vcpu *ph, void *host)
+{
+	(void)ph;
+	(void)host;
+	thread_sleep();
+}
+
+static void platform_wake(struct ph_vcpu *ph, void *host)
+{
+	struct vcpu *vcpu = host;
+
+	(void)ph;
+	thread_wake(vcpu->thread);
+}
+
+static struct ph_vcpu *platform_running(void)
+{
+	const struct vcpu *vcpu = running_vcpu();
+
+	return vcpu ? vcpu->ph : NULL;
+}
+
+static uint64_t platform_guest_tsc(struct ph_vcpu *ph, void *host)
+{
+	const struct vcpu *vcpu = host;
+
+	(void)ph;
+	return tsc_read() + vcpu->svm->tsc_offset;
+}
+
+/* The timer stays on the pCPU where it was armed; expiry reaches the vCPU from anywhere. */
+static void platform_timer_arm(struct ph_vcpu *ph, void *host, uint64_t deadline)
+{
+	struct svm_vcpu *svm = ((struct vcpu *)host)->svm;
+	uint64_t now = tsc_read();
+	uint64_t left = deadline - (now + svm->tsc_offset);
+
+	(void)ph;
+	/* Passed already: the difference is negative. */
+	timer_set(&svm->timer, (int64_t)left <= 0 ? now : now + left);
+}
+
+static void platform_timer_cancel(struct ph_vcpu *ph, void *host)
+{
+	(void)ph;
+	timer_cancel(&((struct vcpu *)host)->svm->timer);
+}
+
+static void platform_init(struct ph_vcpu *ph, void *host)
+{
+	(void)ph;
+	svm_vcpu_reset(host, true);
+}
+
+static void platform_start(struct ph_vcpu *ph, void *host, uint8_t vector)
+{
+	(void)ph;
+	svm_vcpu_start(host, vector);
+}
+
+/* There is no system-management mode: an SMI is taken and nothing happens. */
+static void platform_smi(struct ph_vcpu *ph, void *host)
+{
+	(void)ph;
+	(void)host;
+}
+
+static void platform_bug(const char *file, int line, const char *what) __attribute__((noreturn));
+
+static void platform_bug(const char *file, int line, const char *what)
+{
+	panic("%s:%d: PH_BUG_ON(%s)", file, line, what);
+}
+
+#define PLATFORM_VERBS \
+	.irq_disable = irq_disable, .irq_enable = irq_enable, .irq_save = irq_save, \
+	.irq_restore = irq_restore, .notify = platform_notify, .sleep = platform_sleep, \
+	.wake = platform_wake, .running = platform_running, .guest_tsc = platform_guest_tsc, \
+	.timer_arm = platform_timer_arm, .timer_cancel = platform_timer_cancel, \
+	.init = platform_init, .start = platform_start, .smi = platform_smi, .bug = platform_bug
+
+static const struct ph_platform platform = {
+    PLATFORM_VERBS,
+    .enter = platform_enter,
+};
+
+static const struct ph_platform traced_platform = {
+    PLATFORM_VERBS,
+    .enter = platform_enter_traced,
+    .trace = trace_record,
+};
+
+const struct ph_platform *platform_table(void)
+{
+	return trace_is_enabled() ? &traced_platform : &platform;
+}

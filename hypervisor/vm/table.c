@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* The delivery table: one "@table" row per vCPU, split into more when it is too long. */
+#include <stdarg.h>
+
+#include "hypervisor/lib/log.h"
+#include "hypervisor/lib/string.h"
+#include "hypervisor/sched/thread.h"
+#include "hypervisor/svm/svm.h"
+
+#define ROW_MAX 480u /* below LOG_LINE_MAX */
+
+struct row {
+	const struct vcpu *vcpu;
+	uint32_t length;
+	uint32_t start; /* where the keys begin */
+	char text[ROW_MAX];
+};
+
+static void row_begin(struct row *row)
+{
+	row->length = (uint32_t)snprintf(row->text, ROW_MAX, "@table %s vcpu=%u", row->vcpu->vm->name,
+	    row->vcpu->index);
+	row->start = row->length;
+}
+
+static void row_end(const struct row *row)
+{
+	if (row->length > row->start)
+		control_printf("%s", row->text);
+}
+
+static void row_add(struct row *row, const char *prefix, const char *key, uint64_t value)
+{
+	char pair[64];
+	uint32_t length = (uint32_t)snprintf(pair, sizeof(pair), " %s%s=%llu", prefix, key,
+	    (unsigned long long)value);
+
+	if (row->length + length >= ROW_MAX) {
+		row_end(row);
+		row_begin(row);
+	}
+	memcpy(row->text + row->length, pair, length + 1);
+	row->length += length;
+}
+
+static void add_delivery(struct row *row)
+{
+	static const char *const sources[PH_SOURCE_COUNT] = {
+#define SOURCE_NAME(upper, lower) #lower,
+	    PH_SOURCE_LIST(SOURCE_NAME)
+#undef SOURCE_NAME
+	};
+	struct ph_counters counters;
+	uint32_t i;
+
+	ph_vcpu_counters(row->vcpu->ph, &counters);
+	for (i = 0; i < PH_SOURCE_COUNT; i++)
+		row_add(row, "posted_", sources[i], counters.posted_count[i]);
+	row_add(row, "", "posted_nmi", counters.nmi_count);
+	row_add(row, "", "injected", counters.injected_count);
+	row_add(row, "", "notified", counters.notified_count);
+	row_add(row, "", "elided", counters.elided_count);
+	row_add(row, "", "woken", counters.woken_count);
+	row_add(row, "", "kicked", counters.kicked_count);
+	row_add(row, "", "windows", counters.window_count);
+	row_add(row, "", "laps", counters.lap_count);
+	row_add(row, "", "entries", counters.entry_count);
+	row_add(row, "", "reinjected", counters.reinjected_count);
+}
+
+static void add_exits(struct row *row)
+{
+	const struct svm_vcpu *svm = row->vcpu->svm;
+	uint32_t slot;
+
+	for (slot = 0; slot < SVM_EXIT_SLOTS; slot++) {
+		const char *name = svm_exit_name(slot);
+
+		if (!svm->exit_count[slot])
+			continue;
+		row_add(row, "exit_", name ? name : "other", svm->exit_count[slot]);
+	}
+}
+
+void vm_print_tables(const struct vm *vm)
+{
+	struct row row;
+	uint32_t i;
+
+	for (i = 0; i < vm->cpu_count; i++) {
+		row.vcpu = vm->vcpus[i];
+		row_begin(&row);
+		row.length += (uint32_t)snprintf(row.text + row.length, ROW_MAX - row.length,
+		    " apicv=off");
+		add_delivery(&row);
+		row_add(&row, "", "migrations",
+		    __atomic_load_n(&row.vcpu->thread->migration_count, __ATOMIC_RELAXED));
+		add_exits(&row);
+		row_end(&row);
+	}
+}
