@@ -187,7 +187,7 @@ bool board_mmio(struct vm *vm, uint64_t gpa, unsigned size, bool write, uint64_t
 {
 	uint32_t offset = (uint32_t)(gpa - BOARD_IOAPIC_BASE);
 
-	if (gpa < BOARD_IOAPIC_BASE || gpa + size > BOARD_IOAPIC_BASE + BOARD_IOAPIC_SIZE)
+	if (gpa < BOARD_IOAPIC_BASE || gpa > BOARD_IOAPIC_BASE + BOARD_IOAPIC_SIZE - size)
 		return false;
 	/* 82093AA data sheet: registers are accessed as 32 bits; anything else finds nothing. */
 	if (size != 4 || offset > 0xff) {
