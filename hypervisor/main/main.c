@@ -12,6 +12,7 @@
 #include "hypervisor/main/serial.h"
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/sched/thread.h"
+#include "hypervisor/vm/trace.h"
 #include "hypervisor/vm/vm.h"
 
 static struct bundle bundle;
@@ -59,6 +60,8 @@ static void read_bundle(void)
 
 static void make_vms(void)
 {
+	if (host_config.trace && trace_enable() != 0)
+		log_printf("not enough memory for tracing; going on without");
 	for (uint32_t i = 0; i < vm_config_count; i++)
 		if (vm_create(&vm_configs[i]) == NULL)
 			leave(HOST_EXIT_CONFIG);
@@ -97,6 +100,8 @@ void main_thread(void *arg)
 		thread_sleep();
 		control_execute();
 	}
+	if (trace_is_enabled())
+		trace_dump();
 	leave(__atomic_load_n(&failed_count, __ATOMIC_RELAXED) ? HOST_EXIT_VM_FAILED
 							       : HOST_EXIT_OK);
 }
