@@ -163,7 +163,7 @@ static const struct key host_keys[] = {
 
 /* ---- Keys of `vm` --------------------------------------------------------------------------- */
 
-static const char *vm_name(struct parser *parser, struct span value)
+static const char *key_name(struct parser *parser, struct span value)
 {
 	size_t i;
 
@@ -179,7 +179,7 @@ static const char *vm_name(struct parser *parser, struct span value)
 	return NULL;
 }
 
-static const char *vm_cpus(struct parser *parser, struct span value)
+static const char *key_cpus(struct parser *parser, struct span value)
 {
 	uint64_t count;
 
@@ -189,7 +189,7 @@ static const char *vm_cpus(struct parser *parser, struct span value)
 	return NULL;
 }
 
-static const char *vm_memory(struct parser *parser, struct span value)
+static const char *key_memory(struct parser *parser, struct span value)
 {
 	uint64_t bytes;
 
@@ -203,7 +203,7 @@ static const char *vm_memory(struct parser *parser, struct span value)
 	return NULL;
 }
 
-static const char *vm_kind(struct parser *parser, struct span value)
+static const char *key_kind(struct parser *parser, struct span value)
 {
 	if (!span_is(value, "linux") && !span_is(value, "multiboot"))
 		return "kind must be linux or multiboot";
@@ -211,34 +211,34 @@ static const char *vm_kind(struct parser *parser, struct span value)
 	return NULL;
 }
 
-static const char *vm_kernel(struct parser *parser, struct span value)
+static const char *key_kernel(struct parser *parser, struct span value)
 {
 	return set_file(parser, value, &parser->vm->kernel);
 }
 
-static const char *vm_initrd(struct parser *parser, struct span value)
+static const char *key_initrd(struct parser *parser, struct span value)
 {
 	return set_file(parser, value, &parser->vm->initrd);
 }
 
-static const char *vm_cmdline(struct parser *parser, struct span value)
+static const char *key_cmdline(struct parser *parser, struct span value)
 {
 	return set_file(parser, value, &parser->vm->cmdline);
 }
 
-static const char *vm_module(struct parser *parser, struct span value)
+static const char *key_module(struct parser *parser, struct span value)
 {
 	if (parser->vm->module_count == VM_MODULE_MAX)
 		return "more than 8 modules";
 	return set_file(parser, value, &parser->vm->modules[parser->vm->module_count++]);
 }
 
-static const char *vm_pin(struct parser *parser, struct span value)
+static const char *key_pin(struct parser *parser, struct span value)
 {
 	return set_switch(value, "0", "1", &parser->vm->is_pinned);
 }
 
-static const char *vm_migrate(struct parser *parser, struct span value)
+static const char *key_migrate(struct parser *parser, struct span value)
 {
 	uint64_t milliseconds;
 
@@ -249,16 +249,16 @@ static const char *vm_migrate(struct parser *parser, struct span value)
 }
 
 static const struct key vm_keys[] = {
-	{ .name = "name", .set = vm_name, .is_required = true },
-	{ .name = "cpus", .set = vm_cpus, .is_required = true },
-	{ .name = "memory", .set = vm_memory, .is_required = true },
-	{ .name = "kind", .set = vm_kind, .is_required = true },
-	{ .name = "kernel", .set = vm_kernel, .is_required = true },
-	{ .name = "initrd", .set = vm_initrd },
-	{ .name = "cmdline", .set = vm_cmdline },
-	{ .name = "module", .set = vm_module, .may_repeat = true },
-	{ .name = "pin", .set = vm_pin },
-	{ .name = "migrate", .set = vm_migrate },
+	{ .name = "name", .set = key_name, .is_required = true },
+	{ .name = "cpus", .set = key_cpus, .is_required = true },
+	{ .name = "memory", .set = key_memory, .is_required = true },
+	{ .name = "kind", .set = key_kind, .is_required = true },
+	{ .name = "kernel", .set = key_kernel, .is_required = true },
+	{ .name = "initrd", .set = key_initrd },
+	{ .name = "cmdline", .set = key_cmdline },
+	{ .name = "module", .set = key_module, .may_repeat = true },
+	{ .name = "pin", .set = key_pin },
+	{ .name = "migrate", .set = key_migrate },
 };
 
 /* ---- Lines ---------------------------------------------------------------------------------- */
