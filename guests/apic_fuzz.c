@@ -11,13 +11,13 @@
 
 const char guest_name[] = "apic_fuzz";
 
-#define STEPS_DEFAULT	   20000u
-#define VECTOR_VERIFY	   0x51u
+#define STEPS_DEFAULT      20000u
+#define VECTOR_VERIFY      0x51u
 #define WINDOW_TAKEN_MAX   64u
-#define DRAIN_ROUND_MAX	   1000u
+#define DRAIN_ROUND_MAX    1000u
 #define VECTOR_FIRST_LEGAL 16u
-#define LINE_VERIFY	   14u
-#define LINE_COUNT	   16u
+#define LINE_VERIFY        14u
+#define LINE_COUNT         16u
 
 struct port_range {
 	uint16_t first, last;
@@ -25,20 +25,20 @@ struct port_range {
 
 /* Ports whose writes end or change the guest itself; 3 more below, for wider accesses. */
 static const struct port_range kept_out_ports[] = {
-	{ 0x1d, 0x21 },	  /* master 8259: could unmask lines with vectors below 16 */
-	{ 0x5d, 0x64 },	  /* keyboard controller: reset */
-	{ 0x8f, 0x92 },	  /* fast reset */
-	{ 0x9d, 0xa1 },	  /* slave 8259 */
-	{ 0xf1, 0xf7 },	  /* debug exit */
-	{ 0x3f5, 0x3ff }, /* COM1 */
-	{ 0x5fd, 0x607 }, /* power off */
-	{ 0xcf5, 0xcff }, /* reset, PCI */
+    {0x1d, 0x21},   /* master 8259: could unmask lines with vectors below 16 */
+    {0x5d, 0x64},   /* keyboard controller: reset */
+    {0x8f, 0x92},   /* fast reset */
+    {0x9d, 0xa1},   /* slave 8259 */
+    {0xf1, 0xf7},   /* debug exit */
+    {0x3f5, 0x3ff}, /* COM1 */
+    {0x5fd, 0x607}, /* power off */
+    {0xcf5, 0xcff}, /* reset, PCI */
 };
 
-static const uint32_t odd_msrs[] = { 0, 0x20, 0x79, 0x8b, 0xce, 0x186, 0x1d9, 0x3a, 0x480, 0x48b,
-	0x7ff, 0x840, 0x8ff, 0x4b564d00, 0x40000000, 0x40000070, 0xc0000000, 0xc0001fff,
-	0xc0002000, 0xc0010015, 0xc001001a, 0xc0010111, 0xc0010114, 0xc0010115, 0xc0010117,
-	0xc0010118, 0xc001011b, 0xc0011fff, 0xdeadbeef, 0xffffffff };
+static const uint32_t odd_msrs[] = {0, 0x20, 0x79, 0x8b, 0xce, 0x186, 0x1d9, 0x3a, 0x480, 0x48b,
+    0x7ff, 0x840, 0x8ff, 0x4b564d00, 0x40000000, 0x40000070, 0xc0000000, 0xc0001fff, 0xc0002000,
+    0xc0010015, 0xc001001a, 0xc0010111, 0xc0010114, 0xc0010115, 0xc0010117, 0xc0010118, 0xc001011b,
+    0xc0011fff, 0xdeadbeef, 0xffffffff};
 
 static struct random randoms[CPU_COUNT_MAX];
 static uint64_t step_count;

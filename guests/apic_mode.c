@@ -8,15 +8,15 @@
 
 const char guest_name[] = "apic_mode";
 
-#define VECTOR_TEST	 0x51u
-#define CPUID_1_EDX_APIC (1u << 9)
+#define VECTOR_TEST          0x51u
+#define CPUID_1_EDX_APIC     (1u << 9)
 #define ESR_ILLEGAL_REGISTER (1u << 7)
-#define TDCR_WRITABLE	 0xbu
-#define LVT_TIMER_DEFINED 0x710ffu
-#define LVT_LINT_DEFINED 0x1f7ffu
-#define TIMER_MODE_RESERVED (3u << 17)
-#define X2APIC_MSR_FIRST 0x800u
-#define X2APIC_MSR_LAST	 0x83fu
+#define TDCR_WRITABLE        0xbu
+#define LVT_TIMER_DEFINED    0x710ffu
+#define LVT_LINT_DEFINED     0x1f7ffu
+#define TIMER_MODE_RESERVED  (3u << 17)
+#define X2APIC_MSR_FIRST     0x800u
+#define X2APIC_MSR_LAST      0x83fu
 
 static uint32_t msr_of(uint32_t offset)
 {
@@ -113,13 +113,15 @@ static void check_software_disable(void)
 	check(apic_read(APIC_LVT_LINT1) & APIC_LVT_MASKED, "LVT was unmasked while disabled");
 	apic_send_self(VECTOR_TEST);
 	interrupts_window();
-	check(this_cpu()->interrupt_count[VECTOR_TEST] == interrupts, "a disabled APIC took an IPI");
+	check(
+	    this_cpu()->interrupt_count[VECTOR_TEST] == interrupts, "a disabled APIC took an IPI");
 	apic_write_icr(APIC_DELIVERY_NMI | APIC_ICR_ASSERT, apic_id());
 	__asm__ volatile("nop");
 	check(this_cpu()->interrupt_count[VECTOR_NMI] == nmis + 1, "a disabled APIC drops NMIs");
 	apic_init();
 	interrupts_window();
-	check(this_cpu()->interrupt_count[VECTOR_TEST] == interrupts, "the IPI came after enabling");
+	check(
+	    this_cpu()->interrupt_count[VECTOR_TEST] == interrupts, "the IPI came after enabling");
 }
 
 static void expect_gp(const char *what, uint32_t number, unsigned fault)
@@ -132,8 +134,7 @@ static void expect_mode_gp(const char *from, uint64_t bits)
 	uint64_t base = rdmsr(MSR_APIC_BASE);
 	uint64_t wanted = (base & ~(uint64_t)(APIC_BASE_EN | APIC_BASE_EXTD)) | bits;
 
-	check(try_wrmsr(MSR_APIC_BASE, wanted) == FAULT_GP, "%s to %lx does not fault", from,
-	    bits);
+	check(try_wrmsr(MSR_APIC_BASE, wanted) == FAULT_GP, "%s to %lx does not fault", from, bits);
 	check(rdmsr(MSR_APIC_BASE) == base, "%s: the base changed", from);
 }
 
@@ -159,17 +160,17 @@ static void check_msrs_fault(const char *mode)
 /* Registers that x2APIC mode does not have, or has one way only: SDM table "x2APIC MSRs". */
 static void check_x2apic_faults(void)
 {
-	static const uint32_t absent[] = { 0x800, 0x801, 0x804, 0x807, 0x809, 0x80c, 0x80e, 0x829,
-		0x831, 0x83a, 0x83d };
-	static const uint32_t read_only[] = { 0x802, 0x803, 0x80a, 0x80d, 0x810, 0x818, 0x820,
-		0x839 };
-	static const uint32_t write_only[] = { 0x80b, 0x83f };
+	static const uint32_t absent[] = {
+	    0x800, 0x801, 0x804, 0x807, 0x809, 0x80c, 0x80e, 0x829, 0x831, 0x83a, 0x83d};
+	static const uint32_t read_only[] = {
+	    0x802, 0x803, 0x80a, 0x80d, 0x810, 0x818, 0x820, 0x839};
+	static const uint32_t write_only[] = {0x80b, 0x83f};
 	static const struct {
 		uint32_t msr;
 		uint64_t value;
-	} reserved[] = { { 0x808, 0x100 }, { 0x80b, 1 }, { 0x80f, 1u << 31 }, { 0x828, 1 },
-		{ 0x830, 1u << 31 }, { 0x830, 1u << 20 }, { 0x832, 1u << 31 }, { 0x835, 1u << 31 },
-		{ 0x838, 1ull << 32 }, { 0x83e, 4 }, { 0x83f, 0x100 } };
+	} reserved[] = {{0x808, 0x100}, {0x80b, 1}, {0x80f, 1u << 31}, {0x828, 1},
+	    {0x830, 1u << 31}, {0x830, 1u << 20}, {0x832, 1u << 31}, {0x835, 1u << 31},
+	    {0x838, 1ull << 32}, {0x83e, 4}, {0x83f, 0x100}};
 	uint64_t value;
 
 	for (unsigned i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
@@ -207,8 +208,8 @@ static void check_x2apic(void)
 	expect_mode_gp("xAPIC", APIC_BASE_EXTD);
 	set_mode(APIC_BASE_EN | APIC_BASE_EXTD);
 	check(apic_read(APIC_TPR) == 0x35, "TPR %x after the change", apic_read(APIC_TPR));
-	check(apic_read(APIC_SVR) & APIC_SVR_ENABLE, "SVR %x after the change",
-	    apic_read(APIC_SVR));
+	check(
+	    apic_read(APIC_SVR) & APIC_SVR_ENABLE, "SVR %x after the change", apic_read(APIC_SVR));
 	apic_write(APIC_TPR, 0);
 	expect_mode_gp("x2APIC", APIC_BASE_EN);
 	expect_mode_gp("x2APIC", APIC_BASE_EXTD);

@@ -10,11 +10,11 @@
 
 const char guest_name[] = "console_echo";
 
-#define VECTOR_UART	0x44u
-#define UART_IER	(COM1_PORT + 1)
-#define UART_IER_RX	0x01
-#define RING_SIZE	1024u
-#define LINE_SIZE	256u
+#define VECTOR_UART 0x44u
+#define UART_IER    (COM1_PORT + 1)
+#define UART_IER_RX 0x01
+#define RING_SIZE   1024u
+#define LINE_SIZE   256u
 
 static volatile char ring[RING_SIZE];
 static volatile unsigned put_count, get_count;

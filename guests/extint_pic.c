@@ -15,14 +15,14 @@ const char guest_name[] = "extint_pic";
 #define IRQ_SLAVE     14u
 /* Not 10 or 11: QEMU's firmware makes those level-triggered. */
 #define IRQ_SLAVE_HIGH 12u
-#define IRQ_CASCADE   2u
-#define IRQ_SPURIOUS  7u
-#define VECTOR_IPI    0x51u
+#define IRQ_CASCADE    2u
+#define IRQ_SPURIOUS   7u
+#define VECTOR_IPI     0x51u
 #define PIT_TICK_COUNT 20u
-#define ROUND_COUNT   50u
-#define ORDER_MAX     8u
-#define STORM_COUNT   10000u
-#define LINE_EXTINT   11u
+#define ROUND_COUNT    50u
+#define ORDER_MAX      8u
+#define STORM_COUNT    10000u
+#define LINE_EXTINT    11u
 
 static unsigned order[ORDER_MAX];
 static volatile unsigned taken_count;
@@ -31,7 +31,8 @@ static volatile bool was_in_apic_isr;
 
 static unsigned irq_of(uint64_t vector)
 {
-	return (unsigned)(vector >= VECTOR_SLAVE ? vector - VECTOR_SLAVE + 8 : vector - VECTOR_MASTER);
+	return (
+	    unsigned)(vector >= VECTOR_SLAVE ? vector - VECTOR_SLAVE + 8 : vector - VECTOR_MASTER);
 }
 
 static void take(struct frame *frame)
@@ -50,7 +51,7 @@ static void take(struct frame *frame)
 
 static void unmask(unsigned mask)
 {
-	pic_set_mask((uint16_t)~(mask | 1u << IRQ_CASCADE));
+	pic_set_mask((uint16_t) ~(mask | 1u << IRQ_CASCADE));
 }
 
 static void expect(const char *rule, unsigned count)
@@ -169,8 +170,8 @@ static void check_pit(void)
 	}
 	us = pm_timer_to_us(pm_timer_since(begin));
 	unmask(0);
-	check(us >= (PIT_TICK_COUNT - 1) * 4900, "%u PIT ticks of 5000 us in %u us",
-	    PIT_TICK_COUNT, us);
+	check(us >= (PIT_TICK_COUNT - 1) * 4900, "%u PIT ticks of 5000 us in %u us", PIT_TICK_COUNT,
+	    us);
 	print("PIT: %u ticks in %u us\n", PIT_TICK_COUNT, us);
 }
 

@@ -10,12 +10,12 @@
 
 const char guest_name[] = "hlt_pending";
 
-#define VECTOR_LOW    0x51u
-#define VECTOR_HIGH   0x81u
-#define TPR_BETWEEN   0x60u
-#define ROUND_COUNT   200u
-#define RACE_COUNT    1000u
-#define PIT_10MS      ((uint16_t)(PIT_HZ / 100))
+#define VECTOR_LOW  0x51u
+#define VECTOR_HIGH 0x81u
+#define TPR_BETWEEN 0x60u
+#define ROUND_COUNT 200u
+#define RACE_COUNT  1000u
+#define PIT_10MS    ((uint16_t)(PIT_HZ / 100))
 
 static uint64_t taken(unsigned vector)
 {
@@ -64,8 +64,8 @@ static void check_masked_by_tpr(void)
 		while (taken(VECTOR_HIGH) == high) {
 			interrupts_enable_and_halt();
 			interrupts_disable();
-			check(taken(VECTOR_LOW) == low, "TPR %x let vector %x through",
-			    TPR_BETWEEN, VECTOR_LOW);
+			check(taken(VECTOR_LOW) == low, "TPR %x let vector %x through", TPR_BETWEEN,
+			    VECTOR_LOW);
 		}
 		interrupts_enable();
 		check(taken(VECTOR_LOW) == low, "vector %x came with the higher one", VECTOR_LOW);

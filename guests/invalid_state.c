@@ -12,17 +12,16 @@ const char guest_name[] = "invalid_state";
 #define EFER_LMA  (1ull << 10)
 #define EFER_SVME (1ull << 12)
 #define CR4_VMXE  (1ull << 13)
-#define CR4_PAE	  (1ull << 5)
-#define CR0_PG	  (1ull << 31)
-#define CR0_CD	  (1ull << 30)
-#define CR0_NW	  (1ull << 29)
-#define CR0_PE	  (1ull << 0)
+#define CR4_PAE   (1ull << 5)
+#define CR0_PG    (1ull << 31)
+#define CR0_CD    (1ull << 30)
+#define CR0_NW    (1ull << 29)
+#define CR0_PE    (1ull << 0)
 
 #define CASE_MS 5000u
 
-#define CPUID_1_ECX_VMX	       (1u << 5)
+#define CPUID_1_ECX_VMX        (1u << 5)
 #define CPUID_80000001_ECX_SVM (1u << 2)
-
 
 /* QEMU 7.2's TCG does not check most of these; Posthorn must, or stop the VM. */
 static void expect_gp(const char *what, unsigned fault)
@@ -74,11 +73,10 @@ static void check_cr4_reserved(void)
 	static unsigned try_##name(void)                                                           \
 	{                                                                                          \
 		this_cpu()->fault_vector = FAULT_NONE;                                             \
-		__asm__ volatile("movq $1f, %[resume]\n\t.byte " bytes                             \
-				 "\n1:\tmovq $0, %[resume]"                                        \
-				 : [resume] "+m"(this_cpu()->fault_resume)                         \
-				 : "a"(0), "c"(0), "d"(0)                                          \
-				 : "memory", "cc");                                                \
+		__asm__ volatile("movq $1f, %[resume]\n\t.byte " bytes "\n1:\tmovq $0, %[resume]"  \
+		                 : [resume] "+m"(this_cpu()->fault_resume)                         \
+		                 : "a"(0), "c"(0), "d"(0)                                          \
+		                 : "memory", "cc");                                                \
 		return (unsigned)this_cpu()->fault_vector;                                         \
 	}
 DEFINE_TRY(vmrun, "0x0f, 0x01, 0xd8")
@@ -97,10 +95,17 @@ static const struct {
 	const char *name;
 	unsigned (*run)(void);
 } virtualisation[] = {
-	{ "VMRUN", try_vmrun },	      { "VMLOAD", try_vmload },	    { "VMSAVE", try_vmsave },
-	{ "STGI", try_stgi },	      { "CLGI", try_clgi },	    { "SKINIT", try_skinit },
-	{ "INVLPGA", try_invlpga },   { "VMLAUNCH", try_vmlaunch }, { "VMRESUME", try_vmresume },
-	{ "VMXOFF", try_vmxoff },     { "RSM", try_rsm },
+    {"VMRUN", try_vmrun},
+    {"VMLOAD", try_vmload},
+    {"VMSAVE", try_vmsave},
+    {"STGI", try_stgi},
+    {"CLGI", try_clgi},
+    {"SKINIT", try_skinit},
+    {"INVLPGA", try_invlpga},
+    {"VMLAUNCH", try_vmlaunch},
+    {"VMRESUME", try_vmresume},
+    {"VMXOFF", try_vmxoff},
+    {"RSM", try_rsm},
 };
 
 /* A guest without SVME or VMXE has none of these instructions. */

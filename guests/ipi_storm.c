@@ -9,13 +9,13 @@
 
 const char guest_name[] = "ipi_storm";
 
-#define STORM_CPU_MAX	8u
-#define BURST_COUNT	8u
-#define VECTOR_BURST	0x40u /* + sender * BURST_COUNT + place in the burst */
-#define VECTOR_ALL	0x80u /* + sender */
-#define VECTOR_PING	0x90u
-#define VECTOR_PONG	0x91u
-#define ROUNDS_DEFAULT	200u
+#define STORM_CPU_MAX  8u
+#define BURST_COUNT    8u
+#define VECTOR_BURST   0x40u /* + sender * BURST_COUNT + place in the burst */
+#define VECTOR_ALL     0x80u /* + sender */
+#define VECTOR_PING    0x90u
+#define VECTOR_PONG    0x91u
+#define ROUNDS_DEFAULT 200u
 
 static unsigned rounds;
 static uint64_t sent[STORM_CPU_MAX][STORM_CPU_MAX];

@@ -8,10 +8,10 @@
 
 const char guest_name[] = "lapic_timer";
 
-#define VECTOR_TIMER	0x72u
-#define PERIOD_COUNT	20u
+#define VECTOR_TIMER      0x72u
+#define PERIOD_COUNT      20u
 #define TOLERANCE_PERCENT 3u
-#define WINDOW_MS	5u
+#define WINDOW_MS         5u
 
 struct divider {
 	uint32_t tdcr;
@@ -19,14 +19,14 @@ struct divider {
 };
 
 static const struct divider dividers[] = {
-	{ APIC_TDCR_1, 1 },
-	{ APIC_TDCR_2, 2 },
-	{ APIC_TDCR_4, 4 },
-	{ APIC_TDCR_8, 8 },
-	{ APIC_TDCR_16, 16 },
-	{ APIC_TDCR_32, 32 },
-	{ APIC_TDCR_64, 64 },
-	{ APIC_TDCR_128, 128 },
+    {APIC_TDCR_1, 1},
+    {APIC_TDCR_2, 2},
+    {APIC_TDCR_4, 4},
+    {APIC_TDCR_8, 8},
+    {APIC_TDCR_16, 16},
+    {APIC_TDCR_32, 32},
+    {APIC_TDCR_64, 64},
+    {APIC_TDCR_128, 128},
 };
 
 /* Undivided counts per millisecond: between these two, whatever preempted the reading. */
@@ -76,10 +76,9 @@ static struct rate measure(const struct divider *divider)
 	counted = first - second;
 	check(second < first, "divide by %u: the count does not fall", divider->divisor);
 	return (struct rate){
-		per_ms((uint64_t)counted * divider->divisor,
-		    (after[1] - before[0]) & PM_TIMER_MASK),
-		per_ms((uint64_t)(counted + 1) * divider->divisor,
-		    (before[1] - after[0]) & PM_TIMER_MASK),
+	    per_ms((uint64_t)counted * divider->divisor, (after[1] - before[0]) & PM_TIMER_MASK),
+	    per_ms(
+	        (uint64_t)(counted + 1) * divider->divisor, (before[1] - after[0]) & PM_TIMER_MASK),
 	};
 }
 
@@ -91,7 +90,7 @@ static void check_dividers(void)
 		struct rate rate = measure(&dividers[i]);
 
 		check(rate.low * 100 <= base_rate.high * (100 + TOLERANCE_PERCENT) &&
-			  rate.high * (100 + TOLERANCE_PERCENT) >= base_rate.low * 100,
+		          rate.high * (100 + TOLERANCE_PERCENT) >= base_rate.low * 100,
 		    "divide by %u: %lu..%lu undivided counts a ms", dividers[i].divisor, rate.low,
 		    rate.high);
 		check(apic_read(APIC_TDCR) == dividers[i].tdcr, "TDCR reads %x",

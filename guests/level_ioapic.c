@@ -10,10 +10,10 @@
 
 const char guest_name[] = "level_ioapic";
 
-#define VECTOR_LINE	   0x61u
-#define LINE_LOW	   14u
-#define LINE_SECOND	   15u
-#define LINE_HIGH	   20u /* QEMU's test device drives lines 0..15 only */
+#define VECTOR_LINE        0x61u
+#define LINE_LOW           14u
+#define LINE_SECOND        15u
+#define LINE_HIGH          20u /* QEMU's test device drives lines 0..15 only */
 #define REDELIVERY_COUNT   50u
 #define SVR_SUPPRESS_EOI   (1u << 12)
 #define VERSION_SUPPRESSES (1u << 24)
@@ -223,8 +223,8 @@ static void check_destinations(void)
 		lower_at = REDELIVERY_COUNT;
 		line_set(line, true);
 		if (!WAIT_UNTIL(taken_count == REDELIVERY_COUNT && !remote_irr(), TIMEOUT_MS))
-			test_abort("CPU %u: %u deliveries, remote IRR %d", cpu, taken_count,
-			    remote_irr());
+			test_abort(
+			    "CPU %u: %u deliveries, remote IRR %d", cpu, taken_count, remote_irr());
 		check(*count == REDELIVERY_COUNT, "CPU %u took %lu", cpu, *count);
 		check(!apic_vector_bit(APIC_IRR, VECTOR_LINE), "CPU 0 was reached as well");
 	}

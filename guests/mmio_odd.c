@@ -40,18 +40,18 @@ struct odd {
 		volatile uint32_t *page = xapic_register(0);                                       \
 		this_cpu()->fault_vector = FAULT_NONE;                                             \
 		__asm__ volatile("movq %%rsp, %%rbx\n\t"                                           \
-				 "movq $1f, %[resume]\n\t" instruction "\n"                        \
-				 "1:\tmovq %%rbx, %%rsp\n\t"                                       \
-				 "movq $0, %[resume]"                                              \
-				 : [resume] "+m"(this_cpu()->fault_resume)                         \
-				 : [at] "r"(at), [page] "r"(page)                                  \
-				 : "rax", "rbx", "rcx", "rsi", "rdi", "memory", "cc");             \
+		                 "movq $1f, %[resume]\n\t" instruction "\n"                        \
+		                 "1:\tmovq %%rbx, %%rsp\n\t"                                       \
+		                 "movq $0, %[resume]"                                              \
+		                 : [resume] "+m"(this_cpu()->fault_resume)                         \
+		                 : [at] "r"(at), [page] "r"(page)                                  \
+		                 : "rax", "rbx", "rcx", "rsi", "rdi", "memory", "cc");             \
 		return (unsigned)this_cpu()->fault_vector;                                         \
 	}
 ODD_INSTRUCTIONS(DEFINE_ODD)
 
-#define LIST_ODD(name, instruction) { #name, run_##name },
-static const struct odd odds[] = { ODD_INSTRUCTIONS(LIST_ODD) };
+#define LIST_ODD(name, instruction) {#name, run_##name},
+static const struct odd odds[] = {ODD_INSTRUCTIONS(LIST_ODD)};
 
 /* Instructions from the APIC page: whatever comes of it is this VM's alone. */
 static void fetch_from_apic(void)
@@ -60,11 +60,11 @@ static void fetch_from_apic(void)
 		test_skip("QEMU 7.2 runs what its APIC page reads as");
 	this_cpu()->fault_vector = FAULT_NONE;
 	__asm__ volatile("movq $1f, %[resume]\n\t"
-			 "call *%[at]\n"
-			 "1:\tmovq $0, %[resume]"
-			 : [resume] "+m"(this_cpu()->fault_resume)
-			 : [at] "r"(xapic_register(APIC_TPR))
-			 : "rax", "memory", "cc");
+	                 "call *%[at]\n"
+	                 "1:\tmovq $0, %[resume]"
+	                 : [resume] "+m"(this_cpu()->fault_resume)
+	                 : [at] "r"(xapic_register(APIC_TPR))
+	                 : "rax", "memory", "cc");
 	check(this_cpu()->fault_vector != FAULT_NONE, "the APIC page was executed");
 	test_finish();
 }

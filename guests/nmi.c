@@ -10,9 +10,9 @@
 
 const char guest_name[] = "nmi";
 
-#define VECTOR_TEST  0x51u
-#define CROSS_COUNT  1000u
-#define NMI_LINE     14u
+#define VECTOR_TEST 0x51u
+#define CROSS_COUNT 1000u
+#define NMI_LINE    14u
 
 enum action {
 	ACTION_NONE,
@@ -39,18 +39,18 @@ static void send_nmi(uint32_t destination)
 static void iret_in_place(void)
 {
 	__asm__ volatile("movq %%rsp, %%rax\n\t"
-			 "movq %%ss, %%rcx\n\t"
-			 "pushq %%rcx\n\t"
-			 "pushq %%rax\n\t"
-			 "pushfq\n\t"
-			 "movq %%cs, %%rcx\n\t"
-			 "pushq %%rcx\n\t"
-			 "pushq $1f\n\t"
-			 "iretq\n"
-			 "1:\tnop"
-			 :
-			 :
-			 : "rax", "rcx", "memory", "cc");
+	                 "movq %%ss, %%rcx\n\t"
+	                 "pushq %%rcx\n\t"
+	                 "pushq %%rax\n\t"
+	                 "pushfq\n\t"
+	                 "movq %%cs, %%rcx\n\t"
+	                 "pushq %%rcx\n\t"
+	                 "pushq $1f\n\t"
+	                 "iretq\n"
+	                 "1:\tnop"
+	                 :
+	                 :
+	                 : "rax", "rcx", "memory", "cc");
 }
 
 static void act(void)
@@ -121,8 +121,7 @@ static void check_blocking(void)
 	for (unsigned i = 0; i < 100; i++)
 		cpu_pause();
 	check(nested_count == 0 && depth_max == 1, "an NMI interrupted the NMI handler");
-	check(taken(0) == before + 2, "2 NMIs in the handler: %lu taken in all",
-	    taken(0) - before);
+	check(taken(0) == before + 2, "2 NMIs in the handler: %lu taken in all", taken(0) - before);
 
 	before = taken(0);
 	prepare(ACTION_SEND_AND_IRET);
@@ -178,8 +177,8 @@ static void check_cross(unsigned cpu, const char *state)
 	for (unsigned i = 1; i <= CROSS_COUNT; i++) {
 		send_nmi(cpu);
 		if (!WAIT_UNTIL(taken(cpu) == before + i, TIMEOUT_MS))
-			test_abort("CPU %u (%s): NMI %u: %lu taken", cpu, state, i,
-			    taken(cpu) - before);
+			test_abort(
+			    "CPU %u (%s): NMI %u: %lu taken", cpu, state, i, taken(cpu) - before);
 	}
 	print("cross: %u NMIs to CPU %u (%s), %lu taken\n", CROSS_COUNT, cpu, state,
 	    taken(cpu) - before);

@@ -8,11 +8,11 @@
 const char guest_name[] = "poweroff";
 
 #define PM1_CONTROL_PORT 0x604
-#define PM1_SLP_EN	 (1u << 13)
-#define PM1_SLP_TYP(n)	 ((unsigned)(n) << 10)
+#define PM1_SLP_EN       (1u << 13)
+#define PM1_SLP_TYP(n)   ((unsigned)(n) << 10)
 /* S5's type is 5 on Posthorn's board and 0 on QEMU's. */
 #define SLP_TYP_POSTHORN 5
-#define SLP_TYP_QEMU	 0
+#define SLP_TYP_QEMU     0
 
 void guest_main(void)
 {

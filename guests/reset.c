@@ -8,10 +8,10 @@
 const char guest_name[] = "reset";
 
 #define RESET_CONTROL_PORT 0xcf9
-#define RESET_SYSTEM	   0x02
-#define RESET_CPU	   0x04
-#define KEYBOARD_PORT	   0x64
-#define KEYBOARD_PULSE	   0xfe
+#define RESET_SYSTEM       0x02
+#define RESET_CPU          0x04
+#define KEYBOARD_PORT      0x64
+#define KEYBOARD_PULSE     0xfe
 
 void guest_main(void)
 {

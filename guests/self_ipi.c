@@ -8,11 +8,11 @@
 
 const char guest_name[] = "self_ipi";
 
-#define VECTOR_TEST    0x51u
-#define ROUND_COUNT    100u
-#define ORDER_MAX      16u
+#define VECTOR_TEST      0x51u
+#define ROUND_COUNT      100u
+#define ORDER_MAX        16u
 #define ESR_SEND_ILLEGAL (1u << 5)
-#define DFR_FLAT       0xffffffffu
+#define DFR_FLAT         0xffffffffu
 
 static unsigned order[ORDER_MAX];
 static volatile unsigned order_count;
@@ -38,12 +38,12 @@ struct way {
 };
 
 static const struct way ways[] = {
-	{ "shorthand self", APIC_ICR_SELF, false },
-	{ "physical", 0, true },
-	{ "logical", APIC_ICR_LOGICAL, true },
-	{ "shorthand all", APIC_ICR_ALL, false },
-	{ "lowest priority", APIC_DELIVERY_LOWEST, true },
-	{ "lowest priority, logical", APIC_DELIVERY_LOWEST | APIC_ICR_LOGICAL, true },
+    {"shorthand self", APIC_ICR_SELF, false},
+    {"physical", 0, true},
+    {"logical", APIC_ICR_LOGICAL, true},
+    {"shorthand all", APIC_ICR_ALL, false},
+    {"lowest priority", APIC_DELIVERY_LOWEST, true},
+    {"lowest priority, logical", APIC_DELIVERY_LOWEST | APIC_ICR_LOGICAL, true},
 };
 
 static uint32_t logical_id(void)
@@ -109,8 +109,8 @@ static void check_not_me(void)
 
 static void check_order(void)
 {
-	static const unsigned sent[] = { 0x41, 0x95, 0x62, 0xd0, 0x63, 0x31, 0x96, 0xe8 };
-	static const unsigned taken[] = { 0xe8, 0xd0, 0x96, 0x95, 0x63, 0x62, 0x41, 0x31 };
+	static const unsigned sent[] = {0x41, 0x95, 0x62, 0xd0, 0x63, 0x31, 0x96, 0xe8};
+	static const unsigned taken[] = {0xe8, 0xd0, 0x96, 0x95, 0x63, 0x62, 0x41, 0x31};
 	const unsigned count = sizeof(sent) / sizeof(sent[0]);
 
 	for (unsigned i = 0; i < count; i++)

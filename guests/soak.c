@@ -9,12 +9,12 @@
 
 const char guest_name[] = "soak";
 
-#define SOAK_CPU_MAX	  16u
-#define VECTOR_SENDER	  0x40u /* + sender: a receiver's count of it is the pair's count */
-#define VECTOR_TIMER	  0x39u
-#define TOTAL_DEFAULT	  1000000u
-#define IDLE_PASS_COUNT	  64u
-#define NO_PROGRESS_MS	  60000u
+#define SOAK_CPU_MAX      16u
+#define VECTOR_SENDER     0x40u /* + sender: a receiver's count of it is the pair's count */
+#define VECTOR_TIMER      0x39u
+#define TOTAL_DEFAULT     1000000u
+#define IDLE_PASS_COUNT   64u
+#define NO_PROGRESS_MS    60000u
 #define SLEEP_TIMER_COUNT 0x4000u
 
 struct pair {

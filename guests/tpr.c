@@ -85,9 +85,9 @@ static void check_cr8_is_tpr(void)
 
 static void check_steps(void)
 {
-	static const unsigned vectors[] = { 0x41, 0x61, 0x81 };
-	static const unsigned tprs[] = { 7, 5, 0 };
-	static const unsigned expected[] = { 0x81, 0x61, 0x41 };
+	static const unsigned vectors[] = {0x41, 0x61, 0x81};
+	static const unsigned tprs[] = {7, 5, 0};
+	static const unsigned expected[] = {0x81, 0x61, 0x41};
 
 	taken_count = 0;
 	set_tpr_by_cr8(15);
@@ -108,10 +108,10 @@ static void check_ppr(void)
 		unsigned vector;
 		uint32_t ppr;
 	} cases[] = {
-		{ 0x00, 0x61, 0x60 },
-		{ 0x30, 0x61, 0x60 },
-		{ 0x5f, 0x61, 0x60 },
-		{ 0x0f, 0xe9, 0xe0 },
+	    {0x00, 0x61, 0x60},
+	    {0x30, 0x61, 0x60},
+	    {0x5f, 0x61, 0x60},
+	    {0x0f, 0xe9, 0xe0},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -8,9 +8,9 @@
 
 const char guest_name[] = "tsc_deadline";
 
-#define VECTOR_TIMER  0x71u
-#define ROUND_COUNT   100u
-#define QUIET_MS      10u
+#define VECTOR_TIMER 0x71u
+#define ROUND_COUNT  100u
+#define QUIET_MS     10u
 
 static volatile unsigned taken_count;
 static volatile uint64_t taken_tsc;

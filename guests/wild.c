@@ -10,7 +10,7 @@
 const char guest_name[] = "wild";
 
 #define ITERATIONS_DEFAULT 50000u
-#define UNUSED_PORT	   0x4000
+#define UNUSED_PORT        0x4000
 
 static void exit_without_end(void *argument)
 {

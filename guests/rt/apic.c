@@ -5,8 +5,8 @@
 
 #define ICR_SPIN_MAX 1000000u
 
-static const uint16_t lvt_offsets[] = { APIC_LVT_TIMER, APIC_LVT_LINT0, APIC_LVT_LINT1,
-	APIC_LVT_ERROR };
+static const uint16_t lvt_offsets[] = {
+    APIC_LVT_TIMER, APIC_LVT_LINT0, APIC_LVT_LINT1, APIC_LVT_ERROR};
 
 static uint32_t x2apic_msr(uint32_t offset)
 {

@@ -13,37 +13,37 @@
 #define APIC_BASE_EN   (1u << 11)
 
 /* Register offsets: SDM table "Local APIC Register Address Map". */
-#define APIC_ID	       0x020u
-#define APIC_VERSION   0x030u
-#define APIC_TPR       0x080u
-#define APIC_APR       0x090u
-#define APIC_PPR       0x0a0u
-#define APIC_EOI       0x0b0u
-#define APIC_RRD       0x0c0u
-#define APIC_LDR       0x0d0u
-#define APIC_DFR       0x0e0u
-#define APIC_SVR       0x0f0u
-#define APIC_ISR       0x100u
-#define APIC_TMR       0x180u
-#define APIC_IRR       0x200u
-#define APIC_ESR       0x280u
-#define APIC_LVT_CMCI  0x2f0u
-#define APIC_ICR       0x300u
-#define APIC_ICR_HIGH  0x310u
-#define APIC_LVT_TIMER 0x320u
-#define APIC_LVT_THERMAL 0x330u
+#define APIC_ID              0x020u
+#define APIC_VERSION         0x030u
+#define APIC_TPR             0x080u
+#define APIC_APR             0x090u
+#define APIC_PPR             0x0a0u
+#define APIC_EOI             0x0b0u
+#define APIC_RRD             0x0c0u
+#define APIC_LDR             0x0d0u
+#define APIC_DFR             0x0e0u
+#define APIC_SVR             0x0f0u
+#define APIC_ISR             0x100u
+#define APIC_TMR             0x180u
+#define APIC_IRR             0x200u
+#define APIC_ESR             0x280u
+#define APIC_LVT_CMCI        0x2f0u
+#define APIC_ICR             0x300u
+#define APIC_ICR_HIGH        0x310u
+#define APIC_LVT_TIMER       0x320u
+#define APIC_LVT_THERMAL     0x330u
 #define APIC_LVT_PERFORMANCE 0x340u
-#define APIC_LVT_LINT0 0x350u
-#define APIC_LVT_LINT1 0x360u
-#define APIC_LVT_ERROR 0x370u
-#define APIC_TMICT     0x380u
-#define APIC_TMCCT     0x390u
-#define APIC_TDCR      0x3e0u
-#define APIC_SELF_IPI  0x3f0u
+#define APIC_LVT_LINT0       0x350u
+#define APIC_LVT_LINT1       0x360u
+#define APIC_LVT_ERROR       0x370u
+#define APIC_TMICT           0x380u
+#define APIC_TMCCT           0x390u
+#define APIC_TDCR            0x3e0u
+#define APIC_SELF_IPI        0x3f0u
 
 #define APIC_SVR_ENABLE 0x100u
 
-#define APIC_LVT_MASKED	       (1u << 16)
+#define APIC_LVT_MASKED         (1u << 16)
 #define APIC_LVT_TIMER_ONE_SHOT 0u
 #define APIC_LVT_TIMER_PERIODIC (1u << 17)
 #define APIC_LVT_TIMER_DEADLINE (2u << 17)
@@ -60,10 +60,10 @@
 
 #define APIC_ICR_LOGICAL      (1u << 11)
 #define APIC_ICR_PENDING      (1u << 12)
-#define APIC_ICR_ASSERT	      (1u << 14)
-#define APIC_ICR_LEVEL	      (1u << 15)
-#define APIC_ICR_SELF	      (1u << 18)
-#define APIC_ICR_ALL	      (2u << 18)
+#define APIC_ICR_ASSERT       (1u << 14)
+#define APIC_ICR_LEVEL        (1u << 15)
+#define APIC_ICR_SELF         (1u << 18)
+#define APIC_ICR_ALL          (2u << 18)
 #define APIC_ICR_ALL_BUT_SELF (3u << 18)
 
 /* TDCR encodings, SDM figure "Divide Configuration Register". */

@@ -7,21 +7,21 @@
 #include "guests/rt/lock.h"
 #include "guests/rt/string.h"
 
-#define UART_DATA	  (COM1_PORT + 0)
-#define UART_IER	  (COM1_PORT + 1)
-#define UART_FCR	  (COM1_PORT + 2)
-#define UART_LCR	  (COM1_PORT + 3)
-#define UART_MCR	  (COM1_PORT + 4)
-#define UART_LSR	  (COM1_PORT + 5)
-#define UART_LCR_8N1	  0x03
-#define UART_LCR_DLAB	  0x80
-#define UART_FCR_ENABLE	  0x07
+#define UART_DATA             (COM1_PORT + 0)
+#define UART_IER              (COM1_PORT + 1)
+#define UART_FCR              (COM1_PORT + 2)
+#define UART_LCR              (COM1_PORT + 3)
+#define UART_MCR              (COM1_PORT + 4)
+#define UART_LSR              (COM1_PORT + 5)
+#define UART_LCR_8N1          0x03
+#define UART_LCR_DLAB         0x80
+#define UART_FCR_ENABLE       0x07
 #define UART_MCR_DTR_RTS_OUT2 0x0b
-#define UART_LSR_DR	  0x01
-#define UART_LSR_THRE	  0x20
+#define UART_LSR_DR           0x01
+#define UART_LSR_THRE         0x20
 /* A UART that never gets ready must not hang the guest. */
-#define UART_SPIN_MAX	  1000000u
-#define LINE_MAX	  512
+#define UART_SPIN_MAX 1000000u
+#define LINE_MAX      512
 
 static struct lock console_lock;
 
@@ -110,7 +110,7 @@ static void line_put_number(struct line *line, uint64_t value, bool is_negative,
 
 static const char *conversion_parse(const char *format, struct conversion *conversion)
 {
-	*conversion = (struct conversion){ 0 };
+	*conversion = (struct conversion){0};
 	for (; *format == '0' || *format == '-'; format++) {
 		conversion->is_zero_padded |= *format == '0';
 		conversion->is_left_aligned |= *format == '-';
@@ -130,8 +130,8 @@ struct arguments {
 static void line_put_signed(
     struct line *line, struct arguments *arguments, const struct conversion *conversion)
 {
-	int64_t value = conversion->long_count ? va_arg(arguments->list, long) :
-						 va_arg(arguments->list, int);
+	int64_t value =
+	    conversion->long_count ? va_arg(arguments->list, long) : va_arg(arguments->list, int);
 	uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 
 	line_put_number(line, magnitude, value < 0, 10, conversion);
@@ -140,8 +140,8 @@ static void line_put_signed(
 static void line_put_unsigned(struct line *line, struct arguments *arguments, unsigned base,
     const struct conversion *conversion)
 {
-	uint64_t value = conversion->long_count ? va_arg(arguments->list, unsigned long) :
-						  va_arg(arguments->list, unsigned int);
+	uint64_t value = conversion->long_count ? va_arg(arguments->list, unsigned long)
+	                                        : va_arg(arguments->list, unsigned int);
 
 	line_put_number(line, value, false, base, conversion);
 }
@@ -149,7 +149,7 @@ static void line_put_unsigned(struct line *line, struct arguments *arguments, un
 static void line_put_conversion(struct line *line, char letter, struct arguments *arguments,
     const struct conversion *conversion)
 {
-	struct conversion pointer = { .long_count = 1 };
+	struct conversion pointer = {.long_count = 1};
 	const char *text;
 
 	switch (letter) {

@@ -10,16 +10,16 @@
 
 #define RFLAGS_IF 0x200u
 
-#define MSR_TSC_ADJUST	 0x0000003bu
-#define MSR_APIC_BASE	 0x0000001bu
+#define MSR_TSC_ADJUST   0x0000003bu
+#define MSR_APIC_BASE    0x0000001bu
 #define MSR_TSC_DEADLINE 0x000006e0u
-#define MSR_X2APIC	 0x00000800u
-#define MSR_EFER	 0xc0000080u
+#define MSR_X2APIC       0x00000800u
+#define MSR_EFER         0xc0000080u
 
-#define CPUID_1_ECX_X2APIC	 (1u << 21)
+#define CPUID_1_ECX_X2APIC       (1u << 21)
 #define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
-#define CPUID_1_ECX_HYPERVISOR	 (1u << 31)
-#define CPUID_7_EBX_TSC_ADJUST	 (1u << 1)
+#define CPUID_1_ECX_HYPERVISOR   (1u << 31)
+#define CPUID_7_EBX_TSC_ADJUST   (1u << 1)
 
 /* Value of cpu.fault_vector when a probed instruction did not fault. */
 #define FAULT_NONE 0xffffu
@@ -106,9 +106,9 @@ static inline uint64_t rdmsr(uint32_t msr)
 static inline void wrmsr(uint32_t msr, uint64_t value)
 {
 	__asm__ volatile("wrmsr"
-			 :
-			 : "a"((uint32_t)value), "d"((uint32_t)(value >> 32)), "c"(msr)
-			 : "memory");
+	                 :
+	                 : "a"((uint32_t)value), "d"((uint32_t)(value >> 32)), "c"(msr)
+	                 : "memory");
 }
 
 /* Ordered after earlier instructions, so that two readings bracket what stands between. */
@@ -125,9 +125,9 @@ static inline struct cpuid_result cpuid(uint32_t leaf, uint32_t subleaf)
 	struct cpuid_result result;
 
 	__asm__ volatile("cpuid"
-			 : "=a"(result.eax), "=b"(result.ebx), "=c"(result.ecx), "=d"(result.edx)
-			 : "a"(leaf), "c"(subleaf)
-			 : "memory");
+	                 : "=a"(result.eax), "=b"(result.ebx), "=c"(result.ecx), "=d"(result.edx)
+	                 : "a"(leaf), "c"(subleaf)
+	                 : "memory");
 	return result;
 }
 
@@ -205,9 +205,8 @@ DEFINE_CR_ACCESS(4)
  */
 #define FAULT_PROBE(instruction, outputs, ...)                                                     \
 	__asm__ volatile("movq $1f, %[resume]\n\t" instruction "\n1:\tmovq $0, %[resume]"          \
-			 : [resume] "+m"(this_cpu()->fault_resume)outputs                          \
-			 : __VA_ARGS__                                                             \
-			 : "memory")
+	                 : [resume] "+m"(this_cpu()->fault_resume)outputs:__VA_ARGS__              \
+	                 : "memory")
 #define FAULT_OUTPUTS(...) , __VA_ARGS__
 
 /* Each returns the vector of the fault, or FAULT_NONE. */

@@ -6,13 +6,13 @@
 #define TESTDEV_LINE_PORT 0x2000
 #define PIT_CHANNEL0_PORT 0x40
 #define PIT_COMMAND_PORT  0x43
-#define PIT_LOW_HIGH	  0x30
-#define PIT_LATCH	  0x00
-#define FW_CFG_SELECTOR	  0x510
-#define FW_CFG_DATA	  0x511
-#define FW_CFG_MAGIC	  0x554d4551u /* "QEMU" */
-#define PIC_ICW1	  0x11
-#define PIC_ICW4_8086	  0x01
+#define PIT_LOW_HIGH      0x30
+#define PIT_LATCH         0x00
+#define FW_CFG_SELECTOR   0x510
+#define FW_CFG_DATA       0x511
+#define FW_CFG_MAGIC      0x554d4551u /* "QEMU" */
+#define PIC_ICW1          0x11
+#define PIC_ICW4_8086     0x01
 
 static volatile uint32_t *ioapic_register(uint32_t offset)
 {

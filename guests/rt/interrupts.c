@@ -7,7 +7,7 @@
 #include "guests/rt/interrupts.h"
 #include "guests/rt/test.h"
 
-#define GATE_INTERRUPT	0x8e00u
+#define GATE_INTERRUPT  0x8e00u
 #define EXCEPTION_COUNT 32u
 
 /* SDM figure "64-Bit IDT Gate Descriptors". */
@@ -38,11 +38,11 @@ void interrupts_set_raw(unsigned vector, const void *entry)
 	uint64_t address = (uint64_t)(uintptr_t)entry;
 
 	gates[vector] = (struct gate){
-		.offset_low = (uint16_t)address,
-		.selector = SELECTOR_CODE64,
-		.attributes = GATE_INTERRUPT,
-		.offset_middle = (uint16_t)(address >> 16),
-		.offset_high = (uint32_t)(address >> 32),
+	    .offset_low = (uint16_t)address,
+	    .selector = SELECTOR_CODE64,
+	    .attributes = GATE_INTERRUPT,
+	    .offset_middle = (uint16_t)(address >> 16),
+	    .offset_high = (uint32_t)(address >> 32),
 	};
 }
 
@@ -54,7 +54,7 @@ void interrupts_init(void)
 
 static void idt_load(uint16_t limit)
 {
-	struct descriptor descriptor = { limit, (uint64_t)(uintptr_t)gates };
+	struct descriptor descriptor = {limit, (uint64_t)(uintptr_t)gates};
 
 	__asm__ volatile("lidt %0" : : "m"(descriptor));
 }

@@ -7,9 +7,9 @@
 #include "guests/rt/test.h"
 
 #define DEBUG_EXIT_PORT 0xf4
-#define EXIT_PASS	0
-#define EXIT_FAIL	1
-#define EXIT_SKIP	2
+#define EXIT_PASS       0
+#define EXIT_FAIL       1
+#define EXIT_SKIP       2
 
 static volatile uint32_t check_count;
 static volatile uint32_t failure_count;

@@ -6,7 +6,7 @@
 #include "guests/rt/test.h"
 #include "guests/rt/time.h"
 
-#define CALIBRATION_MS	    10u
+#define CALIBRATION_MS       10u
 #define CALIBRATION_READ_MAX 10000000u
 
 static uint64_t ticks_per_ms;
