@@ -196,7 +196,11 @@ static uint32_t address_at(size_t offset)
 
 static struct acpi_header header(const char *signature, uint8_t revision)
 {
-	struct acpi_header made = { .revision = revision, .oem_revision = 1, .creator_revision = 1 };
+	struct acpi_header made = {
+		.revision = revision,
+		.oem_revision = 1,
+		.creator_revision = 1,
+	};
 
 	memcpy(made.signature, signature, sizeof(made.signature));
 	memcpy(made.oem_id, OEM_ID, sizeof(made.oem_id));

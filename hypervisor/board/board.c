@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The board's doors: which device answers a port, the IOAPIC's page, reset state, interrupt lines. */
+/* The board's doors: which device answers a port, the IOAPIC's page, interrupt lines. */
 #include "hypervisor/board/devices.h"
 #include "hypervisor/vm/vm.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's board: every device of a VM that is not a local APIC, behind ports and one MMIO page. */
+/* The guest's board: every device of a VM but its local APICs, behind ports and an MMIO page. */
 #ifndef HYPERVISOR_BOARD_BOARD_H
 #define HYPERVISOR_BOARD_BOARD_H
 

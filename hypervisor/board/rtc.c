@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* MC146818 real-time clock and CMOS RAM; the date is the host's at boot, interrupts are on GSI 8. */
+/* MC146818 real-time clock and CMOS RAM; starts with the host's date, interrupts by GSI 8. */
 #include "hypervisor/board/devices.h"
 
 /* One tick base for seconds and for the periodic rates, which are its divisors. */

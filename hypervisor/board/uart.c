@@ -239,7 +239,8 @@ static bool write_register(struct uart *uart, enum uart_register reg, uint8_t va
 void uart_write(struct board *board, uint16_t port, uint8_t value)
 {
 	uint64_t flags = spin_lock_irqsave(&board->uart.lock);
-	bool is_output = write_register(&board->uart, (enum uart_register)(port - UART_BASE), value);
+	enum uart_register reg = (enum uart_register)(port - UART_BASE);
+	bool is_output = write_register(&board->uart, reg, value);
 
 	update_line(board);
 	spin_unlock_irqrestore(&board->uart.lock, flags);

@@ -263,7 +263,8 @@ static const struct key vm_keys[] = {
 
 /* ---- Lines ---------------------------------------------------------------------------------- */
 
-static int parse_pair(struct parser *parser, struct span word, const struct key *keys, unsigned count)
+static int parse_pair(struct parser *parser, struct span word, const struct key *keys,
+    unsigned count)
 {
 	const char *equals = memchr(word.start, '=', word.length);
 	struct span key, value;
@@ -287,7 +288,8 @@ static int parse_pair(struct parser *parser, struct span word, const struct key 
 	return wrong == NULL ? 0 : fail(parser, wrong, word);
 }
 
-static int parse_pairs(struct parser *parser, struct span rest, const struct key *keys, unsigned count)
+static int parse_pairs(struct parser *parser, struct span rest, const struct key *keys,
+    unsigned count)
 {
 	struct span word;
 	unsigned i;
@@ -374,8 +376,8 @@ static bool is_printable(struct span line)
 	return true;
 }
 
-static int parse_line(struct parser *parser, struct span line, struct vm_config *vms, uint32_t vm_max,
-    uint32_t *vm_count)
+static int parse_line(struct parser *parser, struct span line, struct vm_config *vms,
+    uint32_t vm_max, uint32_t *vm_count)
 {
 	struct span none = { "", 0 };
 	struct span directive;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest loaders: put a Linux bzImage or a multiboot image into guest RAM and say how to enter it. */
+/* Guest loaders: put a Linux or multiboot image into guest RAM and say how to enter it. */
 #ifndef HYPERVISOR_LOADER_LOADER_H
 #define HYPERVISOR_LOADER_LOADER_H
 

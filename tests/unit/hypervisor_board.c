@@ -81,7 +81,9 @@ static void debug_exit_gives_odd_codes(void **state)
 		unsigned size;
 		uint32_t value;
 		int code;
-	} rows[] = { { 1, 0, 1 }, { 1, 0x10, 33 }, { 4, 0x31, 99 }, { 2, 0xff, 511 }, { 4, 0x100, 1 } };
+	} rows[] = {
+		{ 1, 0, 1 }, { 1, 0x10, 33 }, { 4, 0x31, 99 }, { 2, 0xff, 511 }, { 4, 0x100, 1 },
+	};
 	size_t i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -239,8 +241,9 @@ static void ioapic_page(void **state)
 	} rows[] = {
 		{ 0xfec00000, 4, true, 0x12345678 }, { 0xfec00010, 4, true, 0x12345678 },
 		{ 0xfec00000, 1, true, 0 }, { 0xfec00010, 8, true, 0 }, { 0xfec00100, 4, true, 0 },
-		{ 0xfec00ffc, 4, true, 0 }, { 0xfec00ffd, 4, false, 7 }, { 0xfebffffc, 4, false, 7 },
-		{ 0xfec01000, 4, false, 7 }, { 0x1fec00000, 4, false, 7 }, { UINT64_MAX, 4, false, 7 },
+		{ 0xfec00ffc, 4, true, 0 }, { 0xfec00ffd, 4, false, 7 },
+		{ 0xfebffffc, 4, false, 7 }, { 0xfec01000, 4, false, 7 },
+		{ 0x1fec00000, 4, false, 7 }, { UINT64_MAX, 4, false, 7 },
 	};
 	uint64_t value;
 	size_t i;

@@ -21,8 +21,8 @@ static void pad(void)
 static void add(const char *name, unsigned mode, const char *data, size_t size)
 {
 	archive_size += (size_t)sprintf(archive + archive_size,
-	    "070701%08X%08X%08X%08X%08X%08X%08zX%08X%08X%08X%08X%08zX%08X", 1u, mode, 0u, 0u, 1u, 0u,
-	    size, 0u, 0u, 0u, 0u, strlen(name) + 1, 0u);
+	    "070701%08X%08X%08X%08X%08X%08X%08zX%08X%08X%08X%08X%08zX%08X", 1u, mode, 0u, 0u, 1u,
+	    0u, size, 0u, 0u, 0u, 0u, strlen(name) + 1, 0u);
 	memcpy(archive + archive_size, name, strlen(name) + 1);
 	archive_size += strlen(name) + 1;
 	pad();

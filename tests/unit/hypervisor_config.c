@@ -5,8 +5,8 @@
 
 #define VM   "vm name=a cpus=1 memory=64M kind=linux kernel=k"
 #define VM_M "vm name=a cpus=1 memory=64M kind=multiboot kernel=k"
-#define HUNDRED \
-	"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+#define FIFTY   "01234567890123456789012345678901234567890123456789"
+#define HUNDRED FIFTY FIFTY
 
 static struct host_config host;
 static struct vm_config vms[3];
@@ -78,8 +78,10 @@ static void malformed_configs_are_refused_with_their_line(void **state)
 		{ VM " initrd", "config line 1: expected key=value: 'initrd'" },
 		{ VM " cpus=2", "config line 1: key given twice: 'cpus'" },
 		{ "vm", "config line 1: missing key: 'name'" },
-		{ "vm name=a memory=64M kind=linux kernel=k", "config line 1: missing key: 'cpus'" },
-		{ "vm name=a cpus=1 memory=64M kind=linux", "config line 1: missing key: 'kernel'" },
+		{ "vm name=a memory=64M kind=linux kernel=k",
+		  "config line 1: missing key: 'cpus'" },
+		{ "vm name=a cpus=1 memory=64M kind=linux",
+		  "config line 1: missing key: 'kernel'" },
 		{ VM "\n" VM, "config line 2: two VMs have the same name: 'a'" },
 		{ VM " module=c", "config line 1: module= is for kind=multiboot: 'a'" },
 		{ VM_M " initrd=c", "config line 1: initrd= is for kind=linux: 'a'" },
@@ -117,27 +119,33 @@ static void values_keep_their_limits(void **state)
 		{ "abcdefghijklmno", "64", "1024G", "multiboot", "60000", true },
 		{ "abcdefghijklmnop", "1", "64M", "linux", "0", false },
 		{ "", "1", "64M", "linux", "0", false }, { "A", "1", "64M", "linux", "0", false },
-		{ "a_b", "1", "64M", "linux", "0", false }, { "a=b", "1", "64M", "linux", "0", false },
+		{ "a_b", "1", "64M", "linux", "0", false },
+		{ "a=b", "1", "64M", "linux", "0", false },
 		{ "a", "0", "64M", "linux", "0", false }, { "a", "65", "64M", "linux", "0", false },
-		{ "a", "1000", "64M", "linux", "0", false }, { "a", "-1", "64M", "linux", "0", false },
+		{ "a", "1000", "64M", "linux", "0", false },
+		{ "a", "-1", "64M", "linux", "0", false },
 		{ "a", "", "64M", "linux", "0", false }, { "a", "0x1", "64M", "linux", "0", false },
 		{ "a", "4294967297", "64M", "linux", "0", false },
 		{ "a", "99999999999999999999", "64M", "linux", "0", false },
-		{ "a", "1", "2097152", "linux", "0", true }, { "a", "1", "2097153", "linux", "0", false },
-		{ "a", "1", "2047K", "linux", "0", false }, { "a", "1", "2049K", "linux", "0", false },
-		{ "a", "1", "1025G", "linux", "0", false }, { "a", "1", "64m", "linux", "0", false },
+		{ "a", "1", "2097152", "linux", "0", true },
+		{ "a", "1", "2097153", "linux", "0", false },
+		{ "a", "1", "2047K", "linux", "0", false },
+		{ "a", "1", "2049K", "linux", "0", false },
+		{ "a", "1", "1025G", "linux", "0", false },
+		{ "a", "1", "64m", "linux", "0", false },
 		{ "a", "1", "M", "linux", "0", false }, { "a", "1", "", "linux", "0", false },
 		{ "a", "1", "18014398509481984K", "linux", "0", false },
 		{ "a", "1", "64M", "Linux", "0", false }, { "a", "1", "64M", "", "0", false },
-		{ "a", "1", "64M", "linux", "60001", false }, { "a", "1", "64M", "linux", "", false },
+		{ "a", "1", "64M", "linux", "60001", false },
+		{ "a", "1", "64M", "linux", "", false },
 	};
 	char text[256];
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		snprintf(text, sizeof(text), "vm name=%s cpus=%s memory=%s kind=%s kernel=k migrate=%s",
-		    rows[i].name, rows[i].cpus, rows[i].memory, rows[i].kind, rows[i].migrate);
+		snprintf(text, sizeof(text),
+		    "vm name=%s cpus=%s memory=%s kind=%s kernel=k migrate=%s", rows[i].name, rows[i].cpus, rows[i].memory, rows[i].kind, rows[i].migrate);
 		if ((parse(text) == 0) != rows[i].is_good)
 			fail_msg("row %zu: %.160s", i, error);
 	}
@@ -145,8 +153,8 @@ static void values_keep_their_limits(void **state)
 
 static void long_lines_are_refused_and_errors_cut(void **state)
 {
-	static const char eleven_hundred[] = "#" HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED
-	    HUNDRED HUNDRED HUNDRED HUNDRED;
+	static const char eleven_hundred[] = "#" HUNDRED HUNDRED HUNDRED HUNDRED
+	    HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED;
 
 	(void)state;
 	assert_int_equal(parse(eleven_hundred), -1);

@@ -95,7 +95,8 @@ static void first_4g_are_mapped_one_to_one(void **state)
 		uint64_t level_4 = bytes_get64(memory.low + boot.cr3), level_3, level_2;
 
 		assert_int_equal(level_4 & 0xfff, 3);
-		level_3 = bytes_get64(memory.low + (level_4 & ~0xfffull) + (addresses[i] >> 30) * 8);
+		level_3 = bytes_get64(memory.low + (level_4 & ~0xfffull) +
+		    (addresses[i] >> 30) * 8);
 		assert_int_equal(level_3 & 0xfff, 3);
 		level_2 = bytes_get64(memory.low + (level_3 & ~0xfffull) +
 		    (addresses[i] >> 21 & 511) * 8);

@@ -172,7 +172,8 @@ static void wild_load_addresses_are_refused(void **state)
 		{ 0x100400, 0x100000, 0x101000, 0xffffffff,
 		    "a segment lies outside the guest's usable memory" },
 		{ 0x2400, 0x2000, 0, 0, "a segment lies outside the guest's usable memory" },
-		{ 0xfffff400, 0xfffff000, 0, 0, "a segment lies outside the guest's usable memory" },
+		{ 0xfffff400, 0xfffff000, 0, 0,
+		    "a segment lies outside the guest's usable memory" },
 	};
 	size_t i;
 
@@ -204,7 +205,8 @@ static void wild_segments_are_refused(void **state)
 		{ 0x1000, 8 * MB, 0, 1, "a segment lies outside the guest's usable memory" },
 		{ 0x1000, 4 * MB, 0x20, 0xfffffff0,
 		    "a segment lies outside the guest's usable memory" },
-		{ 0x1000, 0xfffffff0, 0x20, 0x20, "a segment lies outside the guest's usable memory" },
+		{ 0x1000, 0xfffffff0, 0x20, 0x20,
+		    "a segment lies outside the guest's usable memory" },
 		{ 0x1000, 0x2000, 0x20, 0x20, "a segment lies outside the guest's usable memory" },
 		{ 0x1000, 0xff0, 0x20, 0x20, "a segment lies outside the guest's usable memory" },
 		{ 0x1000, 0x9fff0, 0x20, 0x20, "a segment lies outside the guest's usable memory" },
