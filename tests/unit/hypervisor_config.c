@@ -145,7 +145,8 @@ static void values_keep_their_limits(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		snprintf(text, sizeof(text),
-		    "vm name=%s cpus=%s memory=%s kind=%s kernel=k migrate=%s", rows[i].name, rows[i].cpus, rows[i].memory, rows[i].kind, rows[i].migrate);
+		    "vm name=%s cpus=%s memory=%s kind=%s kernel=k migrate=%s",
+		    rows[i].name, rows[i].cpus, rows[i].memory, rows[i].kind, rows[i].migrate);
 		if ((parse(text) == 0) != rows[i].is_good)
 			fail_msg("row %zu: %.160s", i, error);
 	}
