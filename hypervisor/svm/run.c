@@ -78,12 +78,22 @@ static void xsetbv0(uint64_t value)
 	__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
 }
 
+static uint64_t xgetbv0(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return (uint64_t)high << 32 | low;
+}
+
 static void fpu_save(struct svm_vcpu *svm)
 {
 	if (!svm_features.has_xsave) {
 		__asm__ volatile("fxsave64 (%0)" : : "r"(svm->fpu_area) : "memory");
 		return;
 	}
+	/* Read it back: QEMU 7.2 does not know the XSETBV intercept, and the guest sets it alone. */
+	svm->xcr0 = xgetbv0();
 	xsetbv0(svm_features.xcr0);
 	__asm__ volatile("xsave64 (%0)" : : "r"(svm->fpu_area), "a"((uint32_t)svm_features.xcr0),
 			 "d"(0) : "memory");
