@@ -30,16 +30,21 @@ cli() {
 	echo "cli/terminal 120 tests/cli/test-terminal.sh"
 }
 
-# guests/LIST is described at its head.
+# guests/LIST is described at its head. soak is a boot test of its own.
 guests() {
-	local name code reason cpus_min cpus_list needs cpus pcpus
-	while read -r name code reason cpus_min cpus_list needs; do
-		case $name in '' | '#'*) continue ;; esac
-		case $needs in *own-test*) continue ;; esac
+	local name code reason cpus_list _ seconds needs arguments cpus pcpus test label
+	while read -r name code reason cpus_list _ seconds needs arguments; do
+		case $name in '' | '#'* | soak) continue ;; esac
 		for cpus in ${cpus_list//,/ }; do
-			[ "$cpus" -ge "$cpus_min" ] || continue
 			for pcpus in 1 2; do
-				echo "guest/$name-$cpus-on-$pcpus 60 tests/boot/guest.sh $name $cpus $pcpus $code $reason"
+				test="$((seconds + 10)) LIMIT=$seconds tests/boot/guest.sh $name $cpus $pcpus"
+				test+=" $code '$reason' $needs $arguments"
+				label=$name-$cpus-on-$pcpus
+				[ "$arguments" = - ] || label+=-$arguments
+				echo "guest/$label $test"
+				if [[ $needs == *migrate* && $pcpus = 2 ]]; then
+					echo "guest/$label-migrating $test --migrate 5"
+				fi
 			done
 		done
 	done <guests/LIST

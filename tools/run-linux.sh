@@ -16,7 +16,7 @@ if [ -t 0 ] && [ "${SELFTEST:-0}" = 0 ]; then
 	selftest=no
 else
 	selftest=yes
-	append="$append posthorn.selftest posthorn.cpus=$cpus"
+	append="$append panic=-1 posthorn.selftest posthorn.cpus=$cpus"
 	set -- --timeout "${TIMEOUT:-180}" "$@"
 fi
 

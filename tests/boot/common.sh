@@ -17,7 +17,7 @@ fail() {
 # boot OPTION...: leaves $status, $work/console and $work/log; shows both in the test's log.
 boot() {
 	echo "+ posthorn run $*"
-	"$posthorn" run --log "$work/log" "$@" >"$work/console" </dev/null
+	"$posthorn" run --log "$work/log" "$@" >"$work/console"
 	status=$?
 	cat "$work/console"
 	echo "--- Posthorn's log"

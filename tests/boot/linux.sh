@@ -9,7 +9,7 @@ pcpus=${2:-2}
 shift $(($# < 2 ? $# : 2))
 kernel=$("$root/tools/fetch-kernel.sh") || { echo "no kernel could be fetched"; exit 1; }
 boot --kernel "$kernel" --initrd "$build/run/initrd" --cpus "$cpus" --pcpus "$pcpus" \
-	--memory 512M --append "console=ttyS0 quiet posthorn.selftest posthorn.cpus=$cpus" \
+	--memory 512M --append "console=ttyS0 quiet panic=-1 posthorn.selftest posthorn.cpus=$cpus" \
 	--timeout "${LIMIT:-150}" "$@"
 [ "$status" = 1 ] || fail "status $status"
 stopped vm0 debug-exit 1
