@@ -15,6 +15,7 @@ const char guest_name[] = "hlt_pending";
 #define TPR_BETWEEN 0x60u
 #define ROUND_COUNT 200u
 #define RACE_COUNT  1000u
+#define MASKED_MS   10u
 #define PIT_10MS    ((uint16_t)(PIT_HZ / 100))
 
 static uint64_t taken(unsigned vector)
@@ -45,22 +46,35 @@ static void check_pending_wakes_at_once(void)
 	print("pending: %u rounds, %u with a watchdog tick\n", ROUND_COUNT, tick_count);
 }
 
-static void start_timer_ms(unsigned vector, unsigned counts)
+static void start_timer(uint32_t lvt, uint32_t counts)
 {
 	apic_write(APIC_TDCR, APIC_TDCR_16);
-	apic_write(APIC_LVT_TIMER, APIC_LVT_TIMER_ONE_SHOT | vector);
+	apic_write(APIC_LVT_TIMER, APIC_LVT_TIMER_ONE_SHOT | lvt);
 	apic_write(APIC_TMICT, counts);
+}
+
+/* Timer counts that last about that long: platforms differ a thousandfold. */
+static uint32_t timer_counts(unsigned milliseconds)
+{
+	uint32_t start;
+
+	start_timer(APIC_LVT_MASKED | VECTOR_HIGH, 0xffffffff);
+	start = apic_read(APIC_TMCCT);
+	delay_ms(1);
+	return (start - apic_read(APIC_TMCCT)) * milliseconds;
 }
 
 static void check_masked_by_tpr(void)
 {
+	uint32_t counts = timer_counts(MASKED_MS);
+
 	for (unsigned round = 0; round < 10; round++) {
 		uint64_t low = taken(VECTOR_LOW), high = taken(VECTOR_HIGH);
 
 		interrupts_disable();
 		apic_write(APIC_TPR, TPR_BETWEEN);
 		apic_send_self(VECTOR_LOW);
-		start_timer_ms(VECTOR_HIGH, 1000000);
+		start_timer(VECTOR_HIGH, counts);
 		while (taken(VECTOR_HIGH) == high) {
 			interrupts_enable_and_halt();
 			interrupts_disable();
@@ -73,17 +87,20 @@ static void check_masked_by_tpr(void)
 		__asm__ volatile("nop");
 		check(taken(VECTOR_LOW) == low + 1, "TPR 0: vector %x %lu times", VECTOR_LOW,
 		    taken(VECTOR_LOW) - low);
+		watchdog_pet();
 	}
 }
 
 static void check_timer_wakes(void)
 {
+	uint32_t counts = timer_counts(1);
+
 	for (unsigned round = 0; round < ROUND_COUNT; round++) {
 		uint64_t before = taken(VECTOR_HIGH);
 
 		interrupts_disable();
 		/* From "long over when HLT starts" to "long after". */
-		start_timer_ms(VECTOR_HIGH, 1 + round * round);
+		start_timer(VECTOR_HIGH, 1 + counts * round / ROUND_COUNT);
 		while (taken(VECTOR_HIGH) == before) {
 			interrupts_enable_and_halt();
 			interrupts_disable();
