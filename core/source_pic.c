@@ -356,6 +356,9 @@ static uint8_t read_port(struct pic *pic, uint16_t port)
 		return read_chip(&pic->chip[MASTER], port & 1);
 	case PORT_SLAVE:
 	case PORT_SLAVE + 1:
+		/* A poll takes what INT was raised for: the master's latch falls with it. */
+		if (pic->chip[SLAVE].polled)
+			pic->chip[MASTER].irr &= (uint8_t) ~(1u << CASCADE_INPUT);
 		return read_chip(&pic->chip[SLAVE], port & 1);
 	case PORT_ELCR_MASTER:
 	case PORT_ELCR_SLAVE:

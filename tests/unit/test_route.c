@@ -5,6 +5,7 @@
 #include "core/route.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 #define COUNT(array)  (sizeof(array) / sizeof((array)[0]))
 #define VECTOR        0x51
@@ -268,6 +269,7 @@ static void mixed_modes_as_kvm_handles_them(void **state)
 	    {"x2APIC's broadcast is for x2APICs", 0xffffffff, false, true, true, 0x05},
 	    {"a device's broadcast is for all", 0xff, false, false, false, 0x0f},
 	    {"8-bit logical: flat LDR, and cluster 0", 0x06, true, false, false, 0x06},
+	    {"x2APIC's logical destination: flat LDR, too", 0x02, true, true, true, 0x02},
 	    {"hardware-disabled is reached by nothing", 4, false, true, true, 0},
 	};
 
@@ -618,6 +620,59 @@ static void readers_do_not_wait_for_a_stopped_writer(void **state)
 	assert_int_equal(route.ioapic_pin, 6);
 }
 
+/* Trap after every instruction of the reader; replace the table after one of them. */
+static volatile sig_atomic_t instruction_count, replace_after;
+
+static void single_step(int signal)
+{
+	static const struct ph_route other = {
+	    .kind = PH_ROUTE_MSI, .ioapic_pin = 2, .pic_pin = 2, .msi = {2, 2}};
+
+	(void)signal;
+	if (++instruction_count == replace_after)
+		ph_route_set(harness.vm, &other, 1);
+}
+
+#define RFLAGS_TF (1ull << 8)
+
+static bool read_stepped(struct ph_route *route)
+{
+	bool found;
+
+	instruction_count = 0;
+	__builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | RFLAGS_TF);
+	found = route_gsi(harness.vm, 0, route);
+	__builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~RFLAGS_TF);
+	return found;
+}
+
+static void a_reader_interrupted_anywhere_sees_no_mixture(void **state)
+{
+	static const struct ph_route first = {
+	    .kind = PH_ROUTE_MSI, .ioapic_pin = 1, .pic_pin = 1, .msi = {1, 1}};
+	struct sigaction step = {.sa_handler = single_step};
+	struct sigaction before;
+	uint32_t seen_count[3] = {0, 0, 0};
+	struct ph_route route;
+
+	(void)state;
+	assert_int_equal(sigaction(SIGTRAP, &step, &before), 0);
+	instruction_count = replace_after = 0;
+	while (instruction_count >= replace_after) {
+		replace_after++;
+		assert_int_equal(ph_route_set(harness.vm, &first, 1), PH_OK);
+		assert_true(read_stepped(&route));
+		assert_in_range(route.msi.data, 1, 2);
+		assert_true(route.msi.address == route.msi.data);
+		assert_int_equal(route.ioapic_pin, route.msi.data);
+		assert_int_equal(route.pic_pin, route.msi.data);
+		seen_count[route.msi.data]++;
+	}
+	assert_int_equal(sigaction(SIGTRAP, &before, NULL), 0);
+	print_message("  %d instructions\n", (int)replace_after);
+	assert_true(seen_count[1] > 4 && seen_count[2] > 4);
+}
+
 #define REPLACEMENT_COUNT 20000u
 
 static void *replace_often(void *unused)
@@ -740,6 +795,7 @@ int main(void)
 	    TEST(a_table_is_taken_whole_or_not_at_all),
 	    TEST(a_table_of_more_than_the_maximum_is_refused),
 	    TEST(readers_do_not_wait_for_a_stopped_writer),
+	    TEST(a_reader_interrupted_anywhere_sees_no_mixture),
 	    TEST(readers_never_see_a_mixture),
 	    TEST(a_line_has_to_exist),
 	    TEST(an_msi_goes_out_when_the_first_user_raises_the_line),

@@ -453,6 +453,7 @@ static void one_eoi_ends_every_entry_of_its_vector(void **state)
 	set_line(6, true);
 	set_line(3, false);
 	set_line(4, false);
+	set_line(6, false);
 	source_ioapic_eoi(harness.vm, NULL, VECTOR);
 	assert_int_equal(read_rte(3) & REMOTE, 0);
 	assert_int_equal(read_rte(4) & REMOTE, 0);

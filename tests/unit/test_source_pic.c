@@ -208,6 +208,13 @@ static void levels(void **state)
 	    {"EOI slave", WRITE, 0xa0, 0x20, false},
 	    {"EOI master: again", WRITE, 0x20, 0x20, true},
 	    {"INTA", INTA, 0, 0x2a, false},
+	    {"EOI slave", WRITE, 0xa0, 0x20, false},
+	    {"EOI master", WRITE, 0x20, 0x20, true},
+	    {"slave low, latched in the master", LOWER, 0, 10, true},
+	    {"input 5 high", RAISE, 0, 5, true},
+	    {"ICW1 forgets latches, not levels", WRITE, 0x20, 0x12, false},
+	    {"ICW2: the level is there", WRITE, 0x21, 0x20, true},
+	    {"INTA", INTA, 0, 0x25, false},
 	};
 
 	(void)state;
@@ -505,14 +512,23 @@ static void polling(void **state)
 	    {"6", PULSE, 0, 6, false},
 	    {"poll", WRITE, 0x20, 0x0c, false},
 	    {"6 is held back", READ, 0x20, 0x00, false},
+	    {"OCW3 without RR: still ISR", READ, 0x20, 0x10, false},
+	    {"mask 7", WRITE, 0x21, 0x80, false},
 	    {"EOI", WRITE, 0x20, 0x20, true},
 	    {"poll", WRITE, 0x20, 0x0c, true},
 	    {"port 1 is as good", READ, 0x21, 0x86, false},
-	    {"and the mask is read again", READ, 0x21, 0x00, false},
+	    {"and the mask is read again", READ, 0x21, 0x80, false},
 	    {"EOI", WRITE, 0x20, 0x20, false},
 	    {"13", PULSE, 0, 13, true},
 	    {"poll the slave", WRITE, 0xa0, 0x0c, true},
-	    {"13 is its 5", READ, 0xa0, 0x85, true},
+	    {"13 is its 5; the master has nothing left", READ, 0xa0, 0x85, false},
+	    {"9 nests in the slave", PULSE, 0, 9, true},
+	    {"14 waits", PULSE, 0, 14, true},
+	    {"poll the slave", WRITE, 0xa0, 0x0c, true},
+	    {"9 is its 1", READ, 0xa0, 0x81, false},
+	    {"EOI", WRITE, 0xa0, 0x20, false},
+	    {"EOI: now 14", WRITE, 0xa0, 0x20, true},
+	    {"by vector", INTA, 0, 0x2e, false},
 	};
 
 	(void)state;
