@@ -48,6 +48,7 @@ const char run_help_text[] =
     "\n"
     "Keys on a terminal: Ctrl-A X leaves, Ctrl-A N gives the keyboard to the next VM,\n"
     "Ctrl-A T prints the delivery tables, Ctrl-A H lists these, Ctrl-A Ctrl-A sends Ctrl-A.\n"
+    "Input from a pipe or a file waits for the guest's first output.\n"
     "\n"
     "Exit status:\n"
     "    0  every VM powered off (or the user left by Ctrl-A X)\n"

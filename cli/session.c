@@ -54,6 +54,7 @@ struct session {
 	int signals;
 	bool has_terminal;
 	bool input_is_open;
+	bool input_is_held; /* until the guest's first output: before, its UART would drop it */
 	bool escape_is_pending;
 	bool emulator_has_ended;
 	int wait_status;
@@ -219,6 +220,7 @@ static bool read_channel(struct session *session, int channel)
 	if (channel == session->emulator.control) {
 		control_feed(session->control, bytes, (size_t)size);
 	} else if (size) {
+		session->input_is_held = false;
 		fwrite(bytes, 1, (size_t)size, session->console);
 		if (fflush(session->console))
 			end(session, ENDING_OUTPUT);
@@ -279,7 +281,8 @@ static void wait_once(struct session *session)
 	if (session->pending_size)
 		polls[SOURCE_CONSOLE].events |= POLLOUT;
 	/* One free place more than a key needs; else the guest has to take some first. */
-	if (session->input_is_open && session->pending_size < INPUT_SIZE - 1)
+	if (session->input_is_open && !session->input_is_held &&
+	    session->pending_size < INPUT_SIZE - 1)
 		polls[SOURCE_INPUT].fd = STDIN_FILENO;
 	if (poll(polls, SOURCE_COUNT, run_timers(session)) <= 0)
 		return;
@@ -372,6 +375,7 @@ int session_run(const struct run_options *options, const char *bundle, FILE *con
 	if (options->timeout_seconds)
 		session.deadline = now_ms() + (int64_t)options->timeout_seconds * 1000;
 	session.has_terminal = console == stdout && terminal_make_raw();
+	session.input_is_held = !session.has_terminal;
 	while (!session.emulator_has_ended)
 		wait_once(&session);
 	drain(&session);

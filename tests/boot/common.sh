@@ -15,9 +15,10 @@ fail() {
 }
 
 # boot OPTION...: leaves $status, $work/console and $work/log; shows both in the test's log.
+# Its standard input is $boot_input.
 boot() {
 	echo "+ posthorn run $*"
-	"$posthorn" run --log "$work/log" "$@" >"$work/console"
+	"$posthorn" run --log "$work/log" "$@" >"$work/console" <"${boot_input:-/dev/null}"
 	status=$?
 	cat "$work/console"
 	echo "--- Posthorn's log"
