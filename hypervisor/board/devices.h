@@ -31,9 +31,12 @@ void board_line(struct board *board, uint32_t gsi, enum line_user user, bool lev
 #define PIT_CHANNEL_COUNT 3u
 /*
  * Interrupts of a periodic channel 0 are at least so many ticks (100 us) apart: shorter periods
- * count as programmed, but raise the line only so often.  Late ticks are dropped, never made up.
+ * count as programmed, but raise the line only so often.  Of longer ones, late interrupts are made
+ * up at no more than PIT_CATCH_UP_RATE times the rate, PIT_BACKLOG_MAX of them at most.
  */
 #define PIT_PERIOD_MIN    120u
+#define PIT_CATCH_UP_RATE 4u
+#define PIT_BACKLOG_MAX   16u
 
 enum pit_access { PIT_ACCESS_LATCH, PIT_ACCESS_LOW, PIT_ACCESS_HIGH, PIT_ACCESS_BOTH };
 
@@ -52,6 +55,8 @@ struct pit_channel {
 	uint64_t held;
 	uint32_t next_reload; /* modes 2 and 3: takes over at tick next_start; 0: none */
 	uint64_t next_start;
+	bool is_takeover;     /* the count took over at the end of a period: an edge at `start` */
+	uint64_t edge_count;  /* channel 0, periodic: edges raised since `start` */
 	uint8_t latch_count;  /* bytes of latched count still to read */
 	uint16_t latched;
 	bool is_status_latched;

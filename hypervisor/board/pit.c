@@ -51,6 +51,8 @@ static void catch_up(struct pit_channel *channel, uint64_t now)
 	channel->reload = channel->next_reload;
 	channel->start = channel->next_start;
 	channel->next_reload = 0;
+	channel->is_takeover = true;
+	channel->edge_count = 0;
 }
 
 static bool output(const struct pit_channel *channel, uint64_t now)
@@ -119,27 +121,55 @@ static uint16_t count_now(const struct pit_channel *channel, uint64_t now)
 
 /* ---- Channel 0's interrupt ------------------------------------------------------------------ */
 
-/* PIT tick of the next rising edge of OUT after `now`, or UINT64_MAX. */
+/* Rising edges that a periodic channel 0 has made since `start`. */
+static uint64_t due_edge_count(const struct pit_channel *channel, uint64_t now)
+{
+	return elapsed(channel, now) / channel->reload + channel->is_takeover;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* PIT tick at which the next of `late_count` edges may be raised. */
+static uint64_t next_late_edge(const struct pit *pit, uint64_t late_count)
+{
+	uint32_t catch_up_period = pit->channels[0].reload / PIT_CATCH_UP_RATE;
+
+	return pit->last_edge + larger(PIT_PERIOD_MIN, late_count > 1 ? catch_up_period : 0);
+}
+
+static uint64_t next_periodic_edge(const struct pit *pit, uint64_t now)
+{
+	const struct pit_channel *channel = &pit->channels[0];
+	uint64_t due = due_edge_count(channel, now);
+	uint64_t edge, missing;
+
+	if (due > channel->edge_count)
+		return larger(now, next_late_edge(pit, due - channel->edge_count));
+	edge = channel->start +
+	    (channel->edge_count + 1 - channel->is_takeover) * channel->reload;
+	if (edge < pit->last_edge + PIT_PERIOD_MIN) {
+		missing = pit->last_edge + PIT_PERIOD_MIN - edge;
+		edge += (missing + channel->reload - 1) / channel->reload * channel->reload;
+	}
+	return edge;
+}
+
+/* PIT tick of channel 0's next interrupt, or UINT64_MAX. */
 static uint64_t next_edge(const struct pit *pit, uint64_t now)
 {
 	const struct pit_channel *channel = &pit->channels[0];
-	uint64_t passed = elapsed(channel, now);
 	uint64_t edge;
 
 	if (!channel->is_loaded || !channel->is_counting)
 		return UINT64_MAX;
-	if (!is_periodic(channel)) {
-		/* Mode 0 rises at the terminal count, mode 4 one tick later. */
-		edge = channel->start + channel->reload + (channel->mode == 4);
-		return edge > now ? edge : UINT64_MAX;
-	}
-	edge = channel->start + (passed / channel->reload + 1) * channel->reload;
-	if (edge < pit->last_edge + PIT_PERIOD_MIN) {
-		uint64_t missing = pit->last_edge + PIT_PERIOD_MIN - edge;
-
-		edge += (missing + channel->reload - 1) / channel->reload * channel->reload;
-	}
-	return edge;
+	if (is_periodic(channel))
+		return next_periodic_edge(pit, now);
+	/* Mode 0 rises at the terminal count, mode 4 one tick later. */
+	edge = channel->start + channel->reload + (channel->mode == 4);
+	return edge > now ? edge : UINT64_MAX;
 }
 
 static void arm(struct board *board, uint64_t now)
@@ -160,26 +190,40 @@ static void follow_output(struct board *board, uint64_t now)
 	arm(board, now);
 }
 
+/* Raise one of the edges that are due, if any; later ones wait their turn. */
+static void raise_due_edge(struct board *board, uint64_t now)
+{
+	struct pit *pit = &board->pit;
+	struct pit_channel *channel = &pit->channels[0];
+	uint64_t due = due_edge_count(channel, now);
+	uint64_t backlog_max = channel->reload < PIT_PERIOD_MIN ? 0 : PIT_BACKLOG_MAX;
+
+	if (due <= channel->edge_count || now < next_late_edge(pit, due - channel->edge_count))
+		return;
+	channel->edge_count++;
+	if (due - channel->edge_count > backlog_max)
+		channel->edge_count = due - backlog_max;
+	pit->last_edge = now;
+	/* OUT was low in between, for one tick or for half the period. */
+	board_line(board, GSI_PIT, LINE_DEVICE, false);
+	board_line(board, GSI_PIT, LINE_DEVICE, true);
+}
+
 static void pit_expired(void *arg)
 {
 	struct board *board = arg;
-	struct pit *pit = &board->pit;
-	struct pit_channel *channel = &pit->channels[0];
-	uint64_t flags = spin_lock_irqsave(&pit->lock);
+	struct pit_channel *channel = &board->pit.channels[0];
+	uint64_t flags = spin_lock_irqsave(&board->pit.lock);
 	uint64_t now = pit_now(board);
 
 	catch_up(channel, now);
-	if (channel->is_loaded && is_periodic(channel) && channel->is_counting &&
-	    elapsed(channel, now) >= channel->reload && now >= pit->last_edge + PIT_PERIOD_MIN) {
-		/* OUT was low in between, for one tick or for half the period. */
-		pit->last_edge = now;
-		board_line(board, GSI_PIT, LINE_DEVICE, false);
-		board_line(board, GSI_PIT, LINE_DEVICE, true);
+	if (channel->is_loaded && channel->is_counting && is_periodic(channel)) {
+		raise_due_edge(board, now);
 		arm(board, now);
 	} else {
 		follow_output(board, now);
 	}
-	spin_unlock_irqrestore(&pit->lock, flags);
+	spin_unlock_irqrestore(&board->pit.lock, flags);
 }
 
 /* ---- Programming ---------------------------------------------------------------------------- */
@@ -192,6 +236,8 @@ static void start_counting(struct pit_channel *channel, uint64_t now)
 	channel->start = now;
 	channel->held = 0;
 	channel->is_counting = true;
+	channel->is_takeover = false;
+	channel->edge_count = 0;
 }
 
 static void load(struct pit_channel *channel, uint32_t written, uint64_t now)

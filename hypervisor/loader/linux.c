@@ -125,18 +125,48 @@ static int load_initrd(const struct guest_memory *memory, const struct vm_file *
 	return 0;
 }
 
-static int load_cmdline(const struct guest_memory *memory, const struct vm_file *cmdline,
-    const struct image *image, char *error)
+/* True when the zero-terminated line has that text somewhere. */
+static bool contains(const char *line, const char *text)
 {
+	for (; *line != '\0'; line++) {
+		if (strncmp(line, text, strlen(text)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Append "tsc_early_khz=N" to the line of `size` bytes in line[limit + 1], if it fits. */
+static void append_tsc(char *line, uint64_t size, uint64_t limit, uint64_t tsc_khz)
+{
+	static const char option[] = "tsc_early_khz=";
+	char text[48];
+	size_t length;
+
+	if (contains(line, option))
+		return;
+	snprintf(text, sizeof(text), "%s%s%llu", size > 0 ? " " : "", option,
+	    (unsigned long long)tsc_khz);
+	length = strlen(text);
+	if (length <= limit - size)
+		memcpy(line + size, text, length + 1);
+}
+
+static int load_cmdline(const struct guest_memory *memory, const struct vm_file *cmdline,
+    const struct image *image, uint64_t tsc_khz, char *error)
+{
+	char *line = (char *)memory->low + PLACE_STRINGS;
+	uint64_t limit = bytes_get32(image->file + HDR_CMDLINE_SIZE);
 	uint64_t size = place_cmdline_size(cmdline);
 
-	if (size == 0)
-		return 0;
+	if (limit > PLACE_STRINGS_SIZE - 1)
+		limit = PLACE_STRINGS_SIZE - 1;
 	if (!place_cmdline_is_text(cmdline))
 		return fail(error, cmdline, "a zero byte in the command line");
-	if (size > bytes_get32(image->file + HDR_CMDLINE_SIZE) || size >= PLACE_STRINGS_SIZE)
+	if (size > limit)
 		return fail(error, cmdline, "command line longer than this kernel takes");
-	memcpy(memory->low + PLACE_STRINGS, cmdline->data, size);
+	if (size > 0)
+		memcpy(line, cmdline->data, size);
+	append_tsc(line, size, limit, tsc_khz);
 	return 0;
 }
 
@@ -165,7 +195,7 @@ static void build_zero_page(const struct guest_memory *memory, const struct imag
 }
 
 int linux_load(const struct guest_memory *memory, const struct vm_config *config,
-    struct boot_state *state, char *error)
+    uint64_t tsc_khz, struct boot_state *state, char *error)
 {
 	struct image image = { 0 };
 	uint64_t initrd_size = config->initrd.data != NULL ? config->initrd.size : 0;
@@ -175,7 +205,7 @@ int linux_load(const struct guest_memory *memory, const struct vm_config *config
 		return -1;
 	if (initrd_size > 0 && load_initrd(memory, &config->initrd, &image, error) != 0)
 		return -1;
-	if (load_cmdline(memory, &config->cmdline, &image, error) != 0)
+	if (load_cmdline(memory, &config->cmdline, &image, tsc_khz, error) != 0)
 		return -1;
 	memcpy(memory->low + image.load_address, image.file + image.setup_size, image.kernel_size);
 	build_zero_page(memory, &image, initrd_size);

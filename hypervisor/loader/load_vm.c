@@ -20,7 +20,7 @@ int loader_load_vm(struct vm *vm, struct boot_state *state, char *error)
 	}
 	switch (vm->config->kind) {
 	case VM_KIND_LINUX:
-		return linux_load(&memory, vm->config, state, error);
+		return linux_load(&memory, vm->config, vm->tsc_khz, state, error);
 	case VM_KIND_MULTIBOOT:
 		return multiboot_load(&memory, vm->config, state, error);
 	}

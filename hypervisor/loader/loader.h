@@ -26,9 +26,13 @@ struct guest_memory {
  * Load a Linux bzImage (boot protocol 2.12 or later with a 64-bit entry), or a multiboot 1 image,
  * as the configuration's kernel, initrd, modules and cmdline say.  The memory is zeroed but for
  * what the board put between 640K and 1M.  0, or -1 with one line in error[LOADER_ERROR_SIZE].
+ *
+ * Linux learns the guest's TSC frequency by "tsc_early_khz=N" at the end of its command line,
+ * unless the line says it already or has no room: it cannot measure it well against a PIT whose
+ * every access is an exit, and without it each look at the clock becomes an exit, too.
  */
 int linux_load(const struct guest_memory *memory, const struct vm_config *config,
-    struct boot_state *state, char *error);
+    uint64_t tsc_khz, struct boot_state *state, char *error);
 int multiboot_load(const struct guest_memory *memory, const struct vm_config *config,
     struct boot_state *state, char *error);
 

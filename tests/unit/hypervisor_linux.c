@@ -12,6 +12,7 @@
 #define KERNEL_SIZE 5000u
 #define FILE_SIZE   (SETUP_SIZE + KERNEL_SIZE)
 #define ZERO_PAGE   0x2000u
+#define STRINGS     0x3000u
 
 static uint8_t file[FILE_SIZE];
 static struct guest_memory memory;
@@ -64,7 +65,8 @@ static int teardown(void **state)
 static int load(void)
 {
 	memset(error, '!', sizeof(error));
-	return linux_load(&memory, &config, &boot, error);
+	memset(memory.low + STRINGS, 0, 32);
+	return linux_load(&memory, &config, 2500000, &boot, error);
 }
 
 static void kernel_is_entered_in_long_mode(void **state)
@@ -124,7 +126,8 @@ static void zero_page_says_what_was_loaded(void **state)
 	assert_memory_equal(page + 0x202, "HdrS", 4);
 	assert_memory_equal(page + 0x22c, file + 0x22c, 0x268 - 0x22c);
 	assert_int_equal(page[0x210], 0xff);
-	assert_string_equal((const char *)memory.low + bytes_get32(page + 0x228), "console=ttyS0");
+	assert_string_equal((const char *)memory.low + bytes_get32(page + 0x228),
+	    "console=ttyS0 tsc_early_khz=2500000");
 	initrd = bytes_get32(page + 0x218);
 	assert_int_equal(initrd % 4096, 0);
 	assert_int_equal(bytes_get32(page + 0x21c), 7);
@@ -146,7 +149,8 @@ static void initrd_and_cmdline_may_be_absent(void **state)
 	assert_int_equal(load(), 0);
 	assert_int_equal(bytes_get32(memory.low + ZERO_PAGE + 0x218), 0);
 	assert_int_equal(bytes_get32(memory.low + ZERO_PAGE + 0x21c), 0);
-	assert_int_equal(memory.low[bytes_get32(memory.low + ZERO_PAGE + 0x228)], 0);
+	assert_string_equal((const char *)memory.low + bytes_get32(memory.low + ZERO_PAGE + 0x228),
+	    "tsc_early_khz=2500000");
 }
 
 static void initrd_stays_below_its_limit(void **state)
@@ -271,6 +275,24 @@ static void large_initrds_are_refused(void **state)
 	}
 }
 
+static void tsc_frequency_is_told_once_and_only_with_room(void **state)
+{
+	static const char given[] = "quiet tsc_early_khz=7 x";
+	const char *line = (const char *)memory.low + STRINGS;
+
+	(void)state;
+	config.cmdline = (struct vm_file){ "vm0/cmdline", given, sizeof(given) - 1 };
+	assert_int_equal(load(), 0);
+	assert_string_equal(line, given);
+	config.cmdline.size = 5;
+	bytes_put32(file + 0x238, 5 + 22);
+	assert_int_equal(load(), 0);
+	assert_string_equal(line, "quiet tsc_early_khz=2500000");
+	bytes_put32(file + 0x238, 5 + 21);
+	assert_int_equal(load(), 0);
+	assert_string_equal(line, "quiet");
+}
+
 static void long_or_binary_command_lines_are_refused(void **state)
 {
 	static char text[8192];
@@ -305,6 +327,7 @@ int main(void)
 		T(impossible_alignments_are_refused),
 		T(short_files_are_refused),
 		T(large_initrds_are_refused),
+		T(tsc_frequency_is_told_once_and_only_with_room),
 		T(long_or_binary_command_lines_are_refused),
 	};
 

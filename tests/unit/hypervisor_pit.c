@@ -167,17 +167,65 @@ static void shortest_period_does_not_flood_the_host(void **state)
 	assert_in_range(fake.timer_fired_count - fired, 900, 1001);
 }
 
-/* Time that passed without the timer being served makes one interrupt, not many. */
-static void late_ticks_are_dropped(void **state)
+/* The timer is served late: how many interrupts come at once, in a period, and in all. */
+static void late_ticks_are_made_up_slowly_and_within_bounds(void **state)
+{
+	static const struct {
+		unsigned late_ms, at_once, in_a_period, in_50;
+	} rows[] = { { 1, 1, 2, 51 }, { 3, 1, 5, 53 }, { 500, 1, 5, 67 }, { 60000, 1, 5, 67 } };
+	unsigned before;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		fake_setup(state);
+		program(0, 2, 1193); /* 0.99985 ms */
+		before = fake.rise_count[GSI_PIT];
+		fake.now += rows[i].late_ms * FAKE_MS + FAKE_MS / 10;
+		fake_advance(0);
+		assert_int_equal(fake.rise_count[GSI_PIT] - before, rows[i].at_once);
+		fake_advance(FAKE_MS);
+		assert_in_range(fake.rise_count[GSI_PIT] - before, 2, rows[i].in_a_period);
+		fake_advance(49 * FAKE_MS);
+		assert_int_equal(fake.rise_count[GSI_PIT] - before, rows[i].in_50);
+	}
+}
+
+/* An access between the edge and its late timer must not lose the edge. */
+static void edges_survive_accesses_in_between(void **state)
+{
+	unsigned before, i;
+
+	(void)state;
+	program(0, 2, 1193);
+	before = fake.rise_count[GSI_PIT];
+	for (i = 0; i < 10; i++) {
+		fake.now += FAKE_MS;
+		fake_out8(0x40, 1193 & 0xff); /* the same count again */
+		fake_out8(0x40, 1193 >> 8);
+		fake_advance(0);
+	}
+	fake_advance(0);
+	assert_in_range(fake.rise_count[GSI_PIT] - before, 9, 10);
+}
+
+static void new_count_keeps_the_edge_between_periods(void **state)
 {
 	unsigned before;
 
 	(void)state;
 	program(0, 2, 1193);
 	before = fake.rise_count[GSI_PIT];
-	fake.now += 500 * FAKE_MS;
-	fake_advance(0);
+	advance_ticks(100);
+	fake_out8(0x40, 11930 & 0xff);
+	fake_out8(0x40, 11930 >> 8);
+	advance_ticks(1092);
+	assert_int_equal(fake.rise_count[GSI_PIT] - before, 0);
+	advance_ticks(2);
 	assert_int_equal(fake.rise_count[GSI_PIT] - before, 1);
+	advance_ticks(11920);
+	assert_int_equal(fake.rise_count[GSI_PIT] - before, 1);
+	advance_ticks(20);
+	assert_int_equal(fake.rise_count[GSI_PIT] - before, 2);
 }
 
 static void channel_2_follows_its_gate(void **state)
@@ -265,7 +313,9 @@ int main(void)
 		T(periodic_mode_interrupts_each_period),
 		T(one_shot_interrupts_once),
 		T(shortest_period_does_not_flood_the_host),
-		T(late_ticks_are_dropped),
+		T(late_ticks_are_made_up_slowly_and_within_bounds),
+		T(edges_survive_accesses_in_between),
+		T(new_count_keeps_the_edge_between_periods),
 		T(channel_2_follows_its_gate),
 		T(mode_1_starts_at_the_gates_rising_edge),
 		T(port_61_toggles_refresh_and_keeps_speaker),
