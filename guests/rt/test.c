@@ -10,6 +10,8 @@
 #define EXIT_PASS       0
 #define EXIT_FAIL       1
 #define EXIT_SKIP       2
+/* How many failed checks are printed. */
+#define FAILURE_PRINT_MAX 50u
 
 static volatile uint32_t check_count;
 static volatile uint32_t failure_count;
@@ -25,11 +27,15 @@ static void debug_exit(uint8_t value)
 void check_at(const char *file, int line, bool holds, const char *format, ...)
 {
 	va_list arguments;
+	uint32_t number;
 
 	__atomic_add_fetch(&check_count, 1, __ATOMIC_SEQ_CST);
 	if (holds)
 		return;
-	__atomic_add_fetch(&failure_count, 1, __ATOMIC_SEQ_CST);
+	/* All are counted; a console of thousands of lines would only hide the first. */
+	number = __atomic_add_fetch(&failure_count, 1, __ATOMIC_SEQ_CST);
+	if (number > FAILURE_PRINT_MAX)
+		return;
 	print("FAIL %s:%d: ", file, line);
 	va_start(arguments, format);
 	print_list(format, arguments);
