@@ -321,8 +321,7 @@ static void mend_entry(struct ph_vm *vm, uint32_t id)
 {
 	uint32_t owner = 0;
 
-	if (id >= ROUTE_MAP_COUNT)
-		return;
+	PH_BUG_ON(vm, id >= ROUTE_MAP_COUNT);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		struct ph_vcpu *vcpu = vm->vcpus[i];
 		uint64_t identity = vcpu ? identity_of(vcpu) : 0;

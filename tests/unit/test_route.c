@@ -269,7 +269,7 @@ static void mixed_modes_as_kvm_handles_them(void **state)
 	    {"x2APIC's broadcast is for x2APICs", 0xffffffff, false, true, true, 0x05},
 	    {"a device's broadcast is for all", 0xff, false, false, false, 0x0f},
 	    {"8-bit logical: flat LDR, and cluster 0", 0x06, true, false, false, 0x06},
-	    {"x2APIC's logical destination: flat LDR, too", 0x02, true, true, true, 0x02},
+	    {"x2APIC's logical destination: flat LDR, too", 0x08, true, true, true, 0x08},
 	    {"hardware-disabled is reached by nothing", 4, false, true, true, 0},
 	};
 
@@ -526,7 +526,15 @@ static void publishing_before_the_vm_knows_the_vcpu_is_a_bug(void **state)
 	vcpu = harness_vcpu(1);
 	harness.vm->vcpus[1] = NULL;
 	expect_assert_failure(route_publish_identity(vcpu));
-	expect_owner("and nobody is delivered to", 1, 0);
+	expect_owner("nobody is delivered to by ID", 1, 0);
+	expect_owner("nor by broadcast", 0xff, 0x1);
+	expect("nor by lowest priority", NULL,
+	    (struct message){.destination = 0xff,
+	        .vector = VECTOR,
+	        .is_logical = true,
+	        .delivery = APIC_DELIVERY_LOWEST,
+	        .source = PH_SOURCE_MSI},
+	    0x1);
 	harness.vm->vcpus[1] = vcpu;
 }
 
