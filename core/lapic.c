@@ -25,7 +25,7 @@ void lapic_reset_id(struct ph_vcpu *vcpu)
 static uint32_t lapic_version(const struct ph_vcpu *vcpu)
 {
 	return APIC_VERSION_INTEGRATED | LAPIC_MAX_LVT << APIC_VERSION_MAX_LVT_SHIFT |
-	    (vcpu->vm->config.directed_eoi ? APIC_VERSION_SUPPRESS_BROADCAST : 0);
+	       (vcpu->vm->config.directed_eoi ? APIC_VERSION_SUPPRESS_BROADCAST : 0);
 }
 
 void lapic_reset_registers(struct ph_vcpu *vcpu)
@@ -58,8 +58,8 @@ void lapic_reset(struct ph_vcpu *vcpu, bool init)
 	post_take_levels(vcpu);
 	lapic->irr_changed = lapic->isr_changed = lapic->tmr_changed = true;
 	if (!init) {
-		vcpu->lapic.base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE |
-		    (vcpu->lapic.is_bsp ? APIC_BASE_BSP : 0);
+		vcpu->lapic.base =
+		    APIC_DEFAULT_BASE | APIC_BASE_ENABLE | (vcpu->lapic.is_bsp ? APIC_BASE_BSP : 0);
 		lapic_reset_id(vcpu);
 	}
 	lapic_reset_registers(vcpu);
@@ -181,8 +181,8 @@ void lapic_acknowledge(struct ph_vcpu *vcpu, uint8_t vector)
 		lapic->irr_pending &= (uint8_t)~word_bit;
 	*lapic_word(vcpu, APIC_ISR, vector) |= bit;
 	lapic->isr_pending |= word_bit;
-	if (vector > lapic->highest_isr)
-		lapic->highest_isr = vector;
+	/* Its class is above PPR's, so above that of all in service. */
+	lapic->highest_isr = vector;
 	lapic->isr_changed = true;
 	lapic_set_ppr(vcpu);
 }
@@ -194,7 +194,7 @@ void lapic_retire(struct ph_vcpu *vcpu, uint8_t vector)
 
 	*isr &= ~lapic_bit(vector);
 	if (!*isr)
-		lapic->isr_pending &= (uint8_t)~(1u << (vector / 32u));
+		lapic->isr_pending &= (uint8_t) ~(1u << (vector / 32u));
 	lapic->highest_isr = (int16_t)lapic_highest(vcpu, APIC_ISR, lapic->isr_pending);
 	lapic->isr_changed = true;
 	lapic_set_ppr(vcpu);

@@ -5,7 +5,7 @@
 
 #include "core/vcpu.h"
 
-/* Vectors below are illegal in a message or an LVT entry (SDM vol. 3, "Valid Interrupt Vectors"). */
+/* Lower vectors are illegal in messages and LVT entries (SDM vol. 3, "Valid Interrupt Vectors"). */
 #define LAPIC_FIRST_VECTOR 16u
 
 /* ---- Registers as they are in the page ----------------------------------------------------- */
@@ -50,9 +50,10 @@ static inline bool lapic_is_sw_enabled(const struct ph_vcpu *vcpu)
 /* ---- lapic.c ------------------------------------------------------------------------------- */
 
 /*
- * Power-up (init == false) or INIT (init == true) state; SDM vol. 3, "Local APIC State After Power-Up
- * or Reset" and "Local APIC State After It Receives an INIT-Deassert IPI": INIT keeps IA32_APIC_BASE
- * and the APIC ID.  What was posted before is lost with IRR.  Publishes the identity.
+ * Power-up (init == false) or INIT (init == true) state; SDM vol. 3, "Local APIC State After
+ * Power-Up or Reset" and "Local APIC State After It Receives an INIT-Deassert IPI": INIT keeps
+ * IA32_APIC_BASE and the APIC ID.  What was posted before is lost with IRR.  Publishes the
+ * identity.
  */
 void lapic_reset(struct ph_vcpu *vcpu, bool init);
 
@@ -116,17 +117,17 @@ static inline int lapic_highest_isr(const struct ph_vcpu *vcpu)
 /* ---- eoi.c --------------------------------------------------------------------------------- */
 
 /*
- * EOI: retire the highest ISR vector, if any; tell the IOAPIC if it was level-triggered and broadcasts
- * are not suppressed (SDM vol. 3, "Signaling Interrupt Servicing Completion").
+ * EOI: retire the highest ISR vector, if any; tell the IOAPIC if it was level-triggered and
+ * broadcasts are not suppressed (SDM vol. 3, "Signaling Interrupt Servicing Completion").
  */
 void eoi(struct ph_vcpu *vcpu);
 
 /* ---- lapic_timer.c ------------------------------------------------------------------------- */
 
 /*
- * Shortest period of a periodic timer in microseconds: a shorter one is stretched to it, so that the
- * guest cannot keep the host busy with its timer.  Missed periods are skipped: however late the owner
- * comes, one interrupt is delivered, and the phase is kept.
+ * Shortest period of a periodic timer in microseconds: a shorter one is stretched to it, so that
+ * the guest cannot keep the host busy with its timer.  Missed periods are skipped: however late the
+ * owner comes, one interrupt is delivered, and the phase is kept.
  */
 #define LAPIC_TIMER_MIN_PERIOD_US 20u
 
@@ -142,8 +143,8 @@ void lapic_timer_write_initial_count(struct ph_vcpu *vcpu, uint32_t count);
 void lapic_timer_write_divide(struct ph_vcpu *vcpu, uint32_t value);
 /*
  * LVT timer entry, already masked to what it holds.  Into or out of TSC-deadline mode the timer is
- * disarmed and TMICT and IA32_TSC_DEADLINE are cleared; between one-shot and periodic the count goes
- * on and the new mode decides at its end, as processors and Linux KVM do.
+ * disarmed and TMICT and IA32_TSC_DEADLINE are cleared; between one-shot and periodic the count
+ * goes on and the new mode decides at its end, as processors and Linux KVM do.
  */
 void lapic_timer_write_lvt(struct ph_vcpu *vcpu, uint32_t value);
 /* IA32_TSC_DEADLINE: 0 if disarmed, reads 0 and writes nothing outside TSC-deadline mode. */

@@ -132,13 +132,14 @@ static void regs_write_divide(struct ph_vcpu *vcpu, uint32_t offset, uint32_t va
 #define MMIO       (MMIO_READ | MMIO_WRITE)
 
 #define LVT_BITS (APIC_LVT_VECTOR_MASK | APIC_LVT_STATUS | APIC_LVT_MASKED)
-#define LINT_BITS \
-	(LVT_BITS | APIC_LVT_DELIVERY_MASK | APIC_LVT_POLARITY | APIC_LVT_REMOTE_IRR | APIC_LVT_LEVEL)
+#define LINT_BITS                                                                                  \
+	(LVT_BITS | APIC_LVT_DELIVERY_MASK | APIC_LVT_POLARITY | APIC_LVT_REMOTE_IRR |             \
+	    APIC_LVT_LEVEL)
 #define SVR_BITS (APIC_SVR_VECTOR_MASK | APIC_SVR_ENABLE | APIC_SVR_FOCUS_OFF)
 
 /*
- * SDM vol. 3, tables "Local APIC Register Address Map" and "Local APIC Register Address Map Supported
- * by x2APIC".  No access at all: reserved.
+ * SDM vol. 3, tables "Local APIC Register Address Map" and "Local APIC Register Address Map
+ * Supported by x2APIC".  No access at all: reserved.
  */
 struct regs_rule {
 	uint32_t access;
@@ -188,8 +189,8 @@ static uint32_t regs_read(struct ph_vcpu *vcpu, uint32_t offset)
 /* ---- Writes that the processor has done already --------------------------------------------- */
 
 /*
- * With APIC-register virtualization the value is in the page before anyone looks, and some registers
- * need to know what was there: `seen` is what software last left in them.
+ * With APIC-register virtualization the value is in the page before anyone looks, and some
+ * registers need to know what was there: `seen` is what software last left in them.
  */
 void lapic_regs_see(struct ph_vcpu *vcpu)
 {
@@ -197,8 +198,8 @@ void lapic_regs_see(struct ph_vcpu *vcpu)
 		vcpu->lapic.seen[i] = lapic_reg(vcpu, i * 16);
 }
 
-static void regs_write(struct ph_vcpu *vcpu, const struct regs_rule *rule, uint32_t offset,
-    uint32_t value)
+static void regs_write(
+    struct ph_vcpu *vcpu, const struct regs_rule *rule, uint32_t offset, uint32_t value)
 {
 	lapic_refresh(vcpu);
 	rule->write(vcpu, offset, value);
@@ -222,8 +223,8 @@ void ph_apic_write_exit(struct ph_vcpu *vcpu, uint32_t offset)
 /* Only aligned 32-bit accesses are defined (SDM vol. 3, "The Local APIC Block Diagram"). */
 static bool regs_mmio_is_defined(const struct ph_vcpu *vcpu, uint32_t offset, uint32_t size)
 {
-	return size == 4 && offset < REGISTER_END && offset % 16 == 0 && lapic_is_hw_enabled(vcpu) &&
-	    !lapic_is_x2apic(vcpu);
+	return size == 4 && offset < REGISTER_END && offset % 16 == 0 &&
+	       lapic_is_hw_enabled(vcpu) && !lapic_is_x2apic(vcpu);
 }
 
 uint32_t ph_apic_mmio_read(struct ph_vcpu *vcpu, uint32_t offset, uint32_t size)
@@ -296,16 +297,16 @@ static int regs_msr_read(struct ph_vcpu *vcpu, uint32_t index, uint64_t *value)
 
 /* ---- IA32_APIC_BASE: the modes ------------------------------------------------------------- */
 
-/* Bits 7:0 and 9, and above any physical address; an embedder whose guest has fewer than 52 physical
- * address bits refuses the others itself. */
+/* Bits 7:0 and 9, and above any physical address; an embedder whose guest has fewer than 52
+ * physical address bits refuses the others itself. */
 #define BASE_RESERVED     0xfff00000000002ffull
 #define BASE_ADDRESS_MASK 0x000ffffffffff000ull
 #define BASE_MODE_SHIFT   10
 
 enum regs_mode { MODE_DISABLED = 0, MODE_INVALID = 1, MODE_XAPIC = 2, MODE_X2APIC = 3 };
 
-/* SDM vol. 3, figure "Local x2APIC State Transitions with IA32_APIC_BASE, INIT, and Reset": the modes
- * that may follow each, one bit a mode. */
+/* SDM vol. 3, figure "Local x2APIC State Transitions with IA32_APIC_BASE, INIT, and Reset": the
+ * modes that may follow each, one bit a mode. */
 static const uint8_t regs_mode_followers[4] = {
     [MODE_DISABLED] = 1u << MODE_DISABLED | 1u << MODE_XAPIC,
     [MODE_XAPIC] = 1u << MODE_DISABLED | 1u << MODE_XAPIC | 1u << MODE_X2APIC,
@@ -318,9 +319,9 @@ static enum regs_mode regs_mode(uint64_t base)
 }
 
 /*
- * What survives: from xAPIC mode all but the ID, LDR and ICR's high half on the way to x2APIC (SDM vol.
- * 3, "x2APIC State Transitions"), and all but the ID through disabled, where the SDM leaves it open
- * and Linux KVM keeps it; from x2APIC mode nothing but the x2APIC ID.
+ * What survives: from xAPIC mode all but the ID, LDR and ICR's high half on the way to x2APIC (SDM
+ * vol. 3, "x2APIC State Transitions"), and all but the ID through disabled, where the SDM leaves it
+ * open and Linux KVM keeps it; from x2APIC mode nothing but the x2APIC ID.
  */
 static void regs_change_mode(struct ph_vcpu *vcpu, enum regs_mode before, enum regs_mode after)
 {

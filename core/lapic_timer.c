@@ -161,8 +161,8 @@ uint32_t lapic_timer_current_count(struct ph_vcpu *vcpu)
 		return timer_count(vcpu, expiry - now);
 	if (timer_mode(vcpu) == APIC_LVT_ONESHOT)
 		return 0;
-	return timer_count(vcpu, vcpu->lapic.timer_period -
-		(now - expiry) % vcpu->lapic.timer_period);
+	return timer_count(
+	    vcpu, vcpu->lapic.timer_period - (now - expiry) % vcpu->lapic.timer_period);
 }
 
 void lapic_timer_write_initial_count(struct ph_vcpu *vcpu, uint32_t count)

@@ -8,8 +8,8 @@
 
 /* Delivery modes that each shorthand may carry, one bit a mode. */
 #define SENDS_FIXED (1u << APIC_DELIVERY_FIXED)
-#define SENDS_ALL \
-	(SENDS_FIXED | 1u << APIC_DELIVERY_LOWEST | 1u << APIC_DELIVERY_SMI | \
+#define SENDS_ALL                                                                                  \
+	(SENDS_FIXED | 1u << APIC_DELIVERY_LOWEST | 1u << APIC_DELIVERY_SMI |                      \
 	    1u << APIC_DELIVERY_NMI | 1u << APIC_DELIVERY_INIT | 1u << APIC_DELIVERY_STARTUP)
 
 static const uint8_t source_ipi_valid[4] = {

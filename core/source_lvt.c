@@ -55,7 +55,7 @@ void source_lvt_error(struct ph_vcpu *vcpu, uint32_t esr_bits)
 {
 	bool is_first = !vcpu->lapic.esr_pending;
 
-	/* Before the delivery: an illegal vector in the error LVT is an error, too, but not for ever. */
+	/* Before the delivery, so that an illegal vector in the error LVT does not recur. */
 	vcpu->lapic.esr_pending |= esr_bits;
 	if (is_first)
 		source_lvt_deliver(vcpu, APIC_LVT_ERROR);
@@ -70,8 +70,8 @@ void ph_vcpu_lint(struct ph_vcpu *vcpu, uint32_t pin, bool level)
 		(void)shared32_and(&vcpu->shared.lint, ~(LINT_HIGH << pin), LINT_SET);
 		return;
 	}
-	if (shared32_or(&vcpu->shared.lint, (LINT_HIGH | LINT_ROSE) << pin, LINT_SET) &
-	    LINT_HIGH << pin)
+	if (shared32_or(&vcpu->shared.lint, (LINT_HIGH | LINT_ROSE) << pin, LINT_SET) & LINT_HIGH
+	                                                                                    << pin)
 		return;
 	post_request(vcpu, REQUEST_LINT);
 }
@@ -93,7 +93,8 @@ static void source_lvt_lint0_level(struct ph_vcpu *vcpu)
 		lapic_set_reg(vcpu, APIC_LVT_LINT0, lvt | APIC_LVT_REMOTE_IRR);
 }
 
-/* Without an APIC the pins are INTR and NMI (SDM vol. 3, "Enabling or Disabling the Local APIC"). */
+/* Without an APIC the pins are INTR and NMI (SDM vol. 3, "Enabling or Disabling the Local APIC").
+ */
 static void source_lvt_pins_without_apic(struct ph_vcpu *vcpu, uint32_t rose)
 {
 	if (rose & LINT_ROSE)
@@ -143,11 +144,12 @@ void source_lvt_update_pic(struct ph_vcpu *vcpu)
 	bool accepts = vcpu->lapic.is_bsp;
 
 	if (lapic_is_hw_enabled(vcpu))
-		accepts = !(lvt & APIC_LVT_MASKED) &&
-		    source_lvt_delivery(lvt) == APIC_DELIVERY_EXTINT;
+		accepts =
+		    !(lvt & APIC_LVT_MASKED) && source_lvt_delivery(lvt) == APIC_DELIVERY_EXTINT;
 	if (accepts == vcpu->lapic.accepts_pic)
 		return;
 	vcpu->lapic.accepts_pic = accepts;
-	/* The PIC writes its output, then looks here; the owner writes here, then reads its output. */
+	/* The PIC writes its output, then looks here; the owner writes here, then reads its output.
+	 */
 	shared32_publish(&vcpu->shared.accepts_pic, accepts, LVT_ACCEPTS_PIC);
 }

@@ -143,28 +143,28 @@ static void __attribute__((noreturn)) fake_bug(const char *file, int line, const
 static void fake_trace(uint32_t event, const struct ph_vcpu *vcpu, uint64_t detail)
 {
 	if (harness.trace_count < HARNESS_TRACE_MAX)
-		harness.trace[harness.trace_count] = (struct harness_trace){ event, vcpu, detail };
+		harness.trace[harness.trace_count] = (struct harness_trace){event, vcpu, detail};
 	harness.trace_count++;
 }
 
 const struct ph_platform harness_platform = {
-	.irq_disable = fake_irq_disable,
-	.irq_enable = fake_irq_enable,
-	.irq_save = fake_irq_save,
-	.irq_restore = fake_irq_restore,
-	.enter = fake_enter,
-	.notify = fake_notify,
-	.sleep = fake_sleep,
-	.wake = fake_wake,
-	.running = fake_running,
-	.guest_tsc = fake_guest_tsc,
-	.timer_arm = fake_timer_arm,
-	.timer_cancel = fake_timer_cancel,
-	.init = fake_init,
-	.start = fake_start,
-	.smi = fake_smi,
-	.bug = fake_bug,
-	.trace = fake_trace,
+    .irq_disable = fake_irq_disable,
+    .irq_enable = fake_irq_enable,
+    .irq_save = fake_irq_save,
+    .irq_restore = fake_irq_restore,
+    .enter = fake_enter,
+    .notify = fake_notify,
+    .sleep = fake_sleep,
+    .wake = fake_wake,
+    .running = fake_running,
+    .guest_tsc = fake_guest_tsc,
+    .timer_arm = fake_timer_arm,
+    .timer_cancel = fake_timer_cancel,
+    .init = fake_init,
+    .start = fake_start,
+    .smi = fake_smi,
+    .bug = fake_bug,
+    .trace = fake_trace,
 };
 
 static void *zeroed(size_t alignment, size_t size)
@@ -181,10 +181,10 @@ static void create_vcpu(uint32_t index, uint32_t apic_id)
 {
 	struct harness_vcpu *record = &harness.vcpus[index];
 	struct ph_vcpu_config config = {
-		.backend = PH_BACKEND_SOFT,
-		.apic_id = apic_id,
-		.is_bsp = index == 0,
-		.host = record,
+	    .backend = PH_BACKEND_SOFT,
+	    .apic_id = apic_id,
+	    .is_bsp = index == 0,
+	    .host = record,
 	};
 
 	record->memory = zeroed(PH_VCPU_ALIGN, ph_vcpu_size());
@@ -199,12 +199,12 @@ void harness_create(const struct harness_config *config)
 	static const struct harness_config defaults;
 	const struct harness_config *want = config ? config : &defaults;
 	struct ph_vm_config vm_config = {
-		.platform = &harness_platform,
-		.vcpu_count = want->vcpu_count ? want->vcpu_count : 1,
-		.tsc_khz = want->tsc_khz ? want->tsc_khz : HARNESS_TSC_KHZ,
-		.apic_timer_khz = want->apic_timer_khz ? want->apic_timer_khz : HARNESS_APIC_TIMER_KHZ,
-		.extended_dest_id = want->extended_dest_id,
-		.directed_eoi = want->directed_eoi,
+	    .platform = &harness_platform,
+	    .vcpu_count = want->vcpu_count ? want->vcpu_count : 1,
+	    .tsc_khz = want->tsc_khz ? want->tsc_khz : HARNESS_TSC_KHZ,
+	    .apic_timer_khz = want->apic_timer_khz ? want->apic_timer_khz : HARNESS_APIC_TIMER_KHZ,
+	    .extended_dest_id = want->extended_dest_id,
+	    .directed_eoi = want->directed_eoi,
 	};
 
 	harness_destroy();
@@ -291,7 +291,7 @@ uint32_t harness_apic_bit_count(const struct ph_vcpu *vcpu, uint32_t reg)
 bool harness_is_pending(const struct ph_vcpu *vcpu, uint8_t vector)
 {
 	uint64_t posted = shared64_load(&vcpu->pid->pir[vector >> 6], NONE) |
-	    shared64_load(&vcpu->shared.level[vector >> 6], NONE);
+	                  shared64_load(&vcpu->shared.level[vector >> 6], NONE);
 
 	return (posted >> (vector & 63) & 1) || harness_apic_bit(vcpu, APIC_IRR, vector);
 }

@@ -63,8 +63,8 @@ struct harness {
 	struct ph_vcpu *running; /* what running() answers */
 	bool irqs_on;
 	uint32_t irq_save_depth; /* locks held now: 0 after every call into the core */
-	/* Set by a test: what happens inside enter() and when sleep() has no wake to consume.  Without
-	 * on_sleep, such a sleep fails the test, for it would never end. */
+	/* Set by a test: what happens inside enter() and when sleep() has no wake to consume.
+	 * Without on_sleep, such a sleep fails the test, for it would never end. */
 	enum ph_entered (*on_enter)(struct ph_vcpu *vcpu);
 	void (*on_sleep)(struct ph_vcpu *vcpu);
 	/* Called at step 2 of an entry: what comes between its choice and its recheck. */

@@ -5,7 +5,7 @@
 #include "core/post.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define PIN 5u
+#define PIN          5u
 
 static int setup(void **state)
 {
@@ -78,6 +78,16 @@ static void with_nothing_in_service_does_nothing(void **state)
 	assert_true(harness_apic_bit(vcpu, APIC_IRR, 0x41));
 	assert_true(harness_apic_bit(vcpu, APIC_TMR, 0x41));
 	assert_int_equal(lapic_highest_isr(vcpu), PH_NO_VECTOR);
+}
+
+static void with_nothing_in_service_tells_the_ioapic_nothing(void **state)
+{
+	(void)state;
+	take_from_ioapic(0xff);
+	(void)ph_gsi_set(harness.vm, PIN, 0, false);
+	lapic_accept(harness_vcpu(1), 0xff, true);
+	write_eoi(harness_vcpu(1));
+	assert_true(remote_irr());
 }
 
 static void retires_the_highest_in_service(void **state)
@@ -176,11 +186,12 @@ static void edge_does_not_reach_the_ioapic(void **state)
 
 	(void)state;
 	take_from_ioapic(0x71);
+	/* Low, or the pin's interrupt would come again at once. */
+	(void)ph_gsi_set(harness.vm, PIN, 0, false);
 	/* The same vector by an edge on another CPU: its EOI is none of the IOAPIC's business. */
 	take(harness_vcpu(1), 0x71, false);
 	write_eoi(harness_vcpu(1));
 	assert_true(remote_irr());
-	(void)ph_gsi_set(harness.vm, PIN, 0, false);
 	write_eoi(vcpu);
 	assert_false(remote_irr());
 }
@@ -201,12 +212,14 @@ static void another_vector_leaves_the_pin_alone(void **state)
 
 	(void)state;
 	take_from_ioapic(0x71);
+	(void)ph_gsi_set(harness.vm, PIN, 0, false);
 	take(vcpu, 0x81, true);
 	write_eoi(vcpu);
 	assert_true(remote_irr());
 }
 
-/* SDM vol. 3, "Directed EOI": with the broadcast suppressed the guest writes the IOAPIC's register. */
+/* SDM vol. 3, "Directed EOI": with the broadcast suppressed the guest writes the IOAPIC's register.
+ */
 static void suppressed_broadcast_leaves_it_to_directed_eoi(void **state)
 {
 	struct ph_vcpu *vcpu = harness_vcpu(0);
@@ -262,6 +275,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(with_nothing_in_service_does_nothing),
+	    TEST(with_nothing_in_service_tells_the_ioapic_nothing),
 	    TEST(retires_the_highest_in_service),
 	    TEST(any_value_written_is_an_eoi_in_xapic_mode),
 	    TEST(x2apic_takes_only_zero),

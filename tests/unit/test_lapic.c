@@ -18,15 +18,24 @@ static const struct {
 	uint32_t reg;
 	uint32_t value;
 } reset_values[] = {
-    {APIC_VERSION, 0x50014},     {APIC_TPR, 0},
-    {APIC_PPR, 0},               {APIC_LDR, 0},
-    {APIC_DFR, 0xffffffff},      {APIC_SVR, 0xff},
-    {APIC_ESR, 0},               {APIC_ICR, 0},
-    {APIC_ICR2, 0},              {APIC_LVT_TIMER, 0x10000},
-    {APIC_LVT_THERM, 0x10000},   {APIC_LVT_PMC, 0x10000},
-    {APIC_LVT_LINT0, 0x10000},   {APIC_LVT_LINT1, 0x10000},
-    {APIC_LVT_ERROR, 0x10000},   {APIC_TMICT, 0},
-    {APIC_TMCCT, 0},             {APIC_TDCR, 0},
+    {APIC_VERSION, 0x50014},
+    {APIC_TPR, 0},
+    {APIC_PPR, 0},
+    {APIC_LDR, 0},
+    {APIC_DFR, 0xffffffff},
+    {APIC_SVR, 0xff},
+    {APIC_ESR, 0},
+    {APIC_ICR, 0},
+    {APIC_ICR2, 0},
+    {APIC_LVT_TIMER, 0x10000},
+    {APIC_LVT_THERM, 0x10000},
+    {APIC_LVT_PMC, 0x10000},
+    {APIC_LVT_LINT0, 0x10000},
+    {APIC_LVT_LINT1, 0x10000},
+    {APIC_LVT_ERROR, 0x10000},
+    {APIC_TMICT, 0},
+    {APIC_TMCCT, 0},
+    {APIC_TDCR, 0},
 };
 
 static void assert_reset_values(const struct ph_vcpu *vcpu)
@@ -71,8 +80,12 @@ static void init_resets_all_but_base_and_id(void **state)
 	lapic_set_reg(vcpu, APIC_ID, 0x77u << 24);
 	vcpu->lapic.base = 0x12345900;
 	scribble(vcpu);
+	vcpu->lapic.esr_pending = APIC_ESR_RECV_VECTOR;
+	vcpu->lapic.extint_pending = true;
 	lapic_reset(vcpu, true);
 	assert_reset_values(vcpu);
+	assert_int_equal(vcpu->lapic.esr_pending, 0);
+	assert_false(vcpu->lapic.extint_pending);
 	assert_int_equal(lapic_reg(vcpu, APIC_ID), 0x77u << 24);
 	assert_int_equal(vcpu->lapic.base, 0x12345900);
 	assert_int_equal(lapic_highest_irr(vcpu), NONE);
@@ -263,8 +276,8 @@ static void every_tpr_against_every_vector(void **state)
 		lapic_accept(vcpu, (uint8_t)vector, false);
 		for (uint32_t tpr = 0; tpr < 256; tpr++) {
 			lapic_set_tpr(vcpu, (uint8_t)tpr);
-			assert_int_equal(lapic_deliverable(vcpu),
-			    vector / 16 > tpr / 16 ? (int)vector : NONE);
+			assert_int_equal(
+			    lapic_deliverable(vcpu), vector / 16 > tpr / 16 ? (int)vector : NONE);
 		}
 	}
 }

@@ -5,10 +5,10 @@
 #include "core/post.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define BASE_MSR 0x1bu
-#define XAPIC    (APIC_DEFAULT_BASE | APIC_BASE_ENABLE)
-#define X2APIC   (XAPIC | APIC_BASE_X2APIC)
-#define DISABLED APIC_DEFAULT_BASE
+#define BASE_MSR     0x1bu
+#define XAPIC        (APIC_DEFAULT_BASE | APIC_BASE_ENABLE)
+#define X2APIC       (XAPIC | APIC_BASE_X2APIC)
+#define DISABLED     APIC_DEFAULT_BASE
 
 static struct ph_vcpu *vcpu0(void)
 {
@@ -58,17 +58,18 @@ static uint64_t identity(void)
 /* ---- The register map ---------------------------------------------------------------------- */
 
 /*
- * SDM vol. 3, tables "Local APIC Register Address Map" and "... Supported by x2APIC", a register each
- * 16 bytes: r read-only, w write-only, b both, . reserved.  CMCI (2f0h) is not there: version 50014h.
+ * SDM vol. 3, tables "Local APIC Register Address Map" and "... Supported by x2APIC", a register
+ * each 16 bytes: r read-only, w write-only, b both, . reserved.  CMCI (2f0h) is not there: version
+ * 50014h.
  */
-static const char mmio_map[] = "..br....brrwrbbb" /* 000-0f0 */
-			       "rrrrrrrrrrrrrrrr" /* 100-1f0: ISR, TMR */
-			       "rrrrrrrrb......." /* 200-2f0: IRR, ESR */
-			       "bbbbbbbbbr....b."; /* 300-3f0 */
+static const char mmio_map[] = "..br....brrwrbbb"  /* 000-0f0 */
+                               "rrrrrrrrrrrrrrrr"  /* 100-1f0: ISR, TMR */
+                               "rrrrrrrrb......."  /* 200-2f0: IRR, ESR */
+                               "bbbbbbbbbr....b."; /* 300-3f0 */
 static const char msr_map[] = "..rr....b.rw.r.b"
-			      "rrrrrrrrrrrrrrrr"
-			      "rrrrrrrrb......."
-			      "b.bbbbbbbr....bw";
+                              "rrrrrrrrrrrrrrrr"
+                              "rrrrrrrrb......."
+                              "b.bbbbbbbr....bw";
 
 static void mmio_register_map(void **state)
 {
@@ -188,10 +189,24 @@ static const struct {
 	uint32_t offset;
 	uint32_t size;
 } undefined_accesses[] = {
-    {APIC_TPR, 1}, {APIC_TPR, 2}, {APIC_TPR, 8}, {APIC_TPR, 16}, {APIC_TPR, 0},
-    {APIC_TPR + 1, 1}, {APIC_TPR + 1, 4}, {APIC_TPR + 2, 2}, {APIC_TPR + 4, 4},
-    {APIC_TPR + 12, 4}, {APIC_TPR - 1, 4}, {0x400 + APIC_TPR, 4}, {0x400, 4}, {0xff0, 4},
-    {0xfff, 1}, {0x1000 + APIC_TPR, 4}, {0xfffffff0, 4}, {0xffffffff, 4},
+    {APIC_TPR, 1},
+    {APIC_TPR, 2},
+    {APIC_TPR, 8},
+    {APIC_TPR, 16},
+    {APIC_TPR, 0},
+    {APIC_TPR + 1, 1},
+    {APIC_TPR + 1, 4},
+    {APIC_TPR + 2, 2},
+    {APIC_TPR + 4, 4},
+    {APIC_TPR + 12, 4},
+    {APIC_TPR - 1, 4},
+    {0x400 + APIC_TPR, 4},
+    {0x400, 4},
+    {0xff0, 4},
+    {0xfff, 1},
+    {0x1000 + APIC_TPR, 4},
+    {0xfffffff0, 4},
+    {0xffffffff, 4},
 };
 
 static void undefined_accesses_do_nothing(void **state)
@@ -343,8 +358,8 @@ static void version_says_directed_eoi(void **state)
 
 /* ---- Software enable, errors ---------------------------------------------------------------- */
 
-static const uint32_t lvts[] = {APIC_LVT_TIMER, APIC_LVT_THERM, APIC_LVT_PMC, APIC_LVT_LINT0,
-    APIC_LVT_LINT1, APIC_LVT_ERROR};
+static const uint32_t lvts[] = {
+    APIC_LVT_TIMER, APIC_LVT_THERM, APIC_LVT_PMC, APIC_LVT_LINT0, APIC_LVT_LINT1, APIC_LVT_ERROR};
 
 /* SDM vol. 3, "Local APIC State After It Has Been Software Disabled". */
 static void software_disable_masks_every_lvt(void **state)
@@ -440,8 +455,8 @@ static void mode_transitions(void **state)
 		if (wrmsr(BASE_MSR, transitions[i].after) !=
 		    (transitions[i].is_valid ? PH_OK : PH_GUEST_GP))
 			fail_msg("%s", transitions[i].rule);
-		assert_true(rdmsr(BASE_MSR) ==
-		    (transitions[i].is_valid ? transitions[i].after : transitions[i].before));
+		assert_true(rdmsr(BASE_MSR) == (transitions[i].is_valid ? transitions[i].after
+		                                                        : transitions[i].before));
 	}
 }
 

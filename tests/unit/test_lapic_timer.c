@@ -4,10 +4,10 @@
 #include "core/lapic.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define VECTOR     0x31u
-#define RATIO      (HARNESS_TSC_KHZ / HARNESS_APIC_TIMER_KHZ)
-#define BY_1       0xbu /* divide by 1 */
-#define MIN_PERIOD ((uint64_t)HARNESS_TSC_KHZ * LAPIC_TIMER_MIN_PERIOD_US / 1000)
+#define VECTOR       0x31u
+#define RATIO        (HARNESS_TSC_KHZ / HARNESS_APIC_TIMER_KHZ)
+#define BY_1         0xbu /* divide by 1 */
+#define MIN_PERIOD   ((uint64_t)HARNESS_TSC_KHZ * LAPIC_TIMER_MIN_PERIOD_US / 1000)
 
 static struct ph_vcpu *vcpu0(void)
 {
@@ -83,7 +83,14 @@ static const struct {
 	uint32_t tdcr;
 	uint32_t divide;
 } divides[] = {
-    {0x0, 2}, {0x1, 4}, {0x2, 8}, {0x3, 16}, {0x8, 32}, {0x9, 64}, {0xa, 128}, {0xb, 1},
+    {0x0, 2},
+    {0x1, 4},
+    {0x2, 8},
+    {0x3, 16},
+    {0x8, 32},
+    {0x9, 64},
+    {0xa, 128},
+    {0xb, 1},
 };
 
 static void divide_register(void **state)
@@ -118,8 +125,18 @@ static const struct {
 	uint64_t elapsed; /* TSC ticks since TMICT = 100 was written, divided by 1 */
 	uint32_t count;
 } current_counts[] = {
-    {0, 100}, {1, 100}, {9, 100}, {10, 99}, {11, 99}, {500, 50}, {989, 2}, {990, 1}, {999, 1},
-    {1000, 0}, {1001, 0}, {5000, 0},
+    {0, 100},
+    {1, 100},
+    {9, 100},
+    {10, 99},
+    {11, 99},
+    {500, 50},
+    {989, 2},
+    {990, 1},
+    {999, 1},
+    {1000, 0},
+    {1001, 0},
+    {5000, 0},
 };
 
 static void one_shot_counts_down_to_zero_and_stays(void **state)
@@ -130,7 +147,8 @@ static void one_shot_counts_down_to_zero_and_stays(void **state)
 		wr(APIC_TMICT, 100);
 		harness.tsc += current_counts[i].elapsed;
 		if (rd(APIC_TMCCT) != current_counts[i].count)
-			fail_msg("after %u: TMCCT %u", (uint32_t)current_counts[i].elapsed, rd(APIC_TMCCT));
+			fail_msg("after %u: TMCCT %u", (uint32_t)current_counts[i].elapsed,
+			    rd(APIC_TMCCT));
 		assert_int_equal(rd(APIC_TMICT), 100);
 	}
 }
@@ -147,6 +165,7 @@ static void one_shot_fires_once(void **state)
 		pass(1000);
 	assert_false(fired());
 	assert_int_equal(host0()->timer_arm_count, 1);
+	assert_int_equal(host0()->timer_cancel_count, 0);
 }
 
 static void initial_count_of_zero_stops(void **state)
@@ -394,6 +413,44 @@ static void due_before_the_mode_switch_still_fires(void **state)
 	assert_true(fired());
 }
 
+static void due_before_another_initial_count_still_fires(void **state)
+{
+	static const uint32_t counts[] = {0, 100};
+
+	(void)state;
+	use_mode(APIC_LVT_ONESHOT);
+	for (size_t i = 0; i < COUNT(counts); i++) {
+		wr(APIC_TMICT, 100);
+		harness.tsc += 1000;
+		wr(APIC_TMICT, counts[i]);
+		assert_true(fired());
+	}
+}
+
+static void due_before_another_divide_still_fires(void **state)
+{
+	(void)state;
+	use_mode(APIC_LVT_PERIODIC);
+	wr(APIC_TMICT, 10000);
+	harness.tsc += 10000ull * RATIO + 5;
+	wr(APIC_TDCR, 0);
+	assert_true(fired());
+}
+
+static void due_before_another_deadline_still_fires(void **state)
+{
+	static const uint64_t later[] = {0, 100000};
+
+	(void)state;
+	use_mode(APIC_LVT_TSC_DEADLINE);
+	for (size_t i = 0; i < COUNT(later); i++) {
+		write_deadline(harness.tsc + 100);
+		harness.tsc += 100;
+		write_deadline(later[i] ? harness.tsc + later[i] : 0);
+		assert_true(fired());
+	}
+}
+
 static void due_before_the_mask_still_fires(void **state)
 {
 	(void)state;
@@ -429,6 +486,18 @@ static void divide_change_keeps_the_count(void **state)
 	assert_false(fired());
 	pass(1);
 	assert_true(fired());
+}
+
+static void divide_change_of_a_periodic_timer_changes_the_period(void **state)
+{
+	(void)state;
+	use_mode(APIC_LVT_PERIODIC);
+	wr(APIC_TMICT, 10000);
+	pass(4000ull * RATIO);
+	wr(APIC_TDCR, 0x0); /* by 2 */
+	pass(6000ull * 2 * RATIO);
+	assert_true(fired());
+	assert_int_equal(host0()->timer_deadline - harness.tsc, 10000ull * 2 * RATIO);
 }
 
 static void divide_change_of_a_stopped_timer_starts_nothing(void **state)
@@ -577,6 +646,20 @@ static void stale_expiry_does_not_fire(void **state)
 	assert_false(fired());
 }
 
+static void early_expiry_is_armed_again(void **state)
+{
+	(void)state;
+	use_mode(APIC_LVT_ONESHOT);
+	wr(APIC_TMICT, 100);
+	harness.tsc += 999;
+	host0()->timer_is_armed = false;
+	ph_vcpu_timer_expired(vcpu0());
+	service();
+	assert_false(fired());
+	pass(1);
+	assert_true(fired());
+}
+
 static void illegal_timer_vector_is_an_error(void **state)
 {
 	(void)state;
@@ -645,8 +728,7 @@ static void count_is_exact_at_the_start(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(tsc_rates); i++) {
-		struct harness_config config = {
-		    .tsc_khz = tsc_rates[i], .apic_timer_khz = 1000000};
+		struct harness_config config = {.tsc_khz = tsc_rates[i], .apic_timer_khz = 1000000};
 
 		harness_create(&config);
 		for (size_t j = 0; j < COUNT(counts); j++) {
@@ -680,9 +762,13 @@ int main(void)
 	    TEST(one_shot_and_periodic_switch_keeps_counting),
 	    TEST(mode_switch_disarms),
 	    TEST(due_before_the_mode_switch_still_fires),
+	    TEST(due_before_another_initial_count_still_fires),
+	    TEST(due_before_another_divide_still_fires),
+	    TEST(due_before_another_deadline_still_fires),
 	    TEST(due_before_the_mask_still_fires),
 	    TEST(reserved_mode_never_runs),
 	    TEST(divide_change_keeps_the_count),
+	    TEST(divide_change_of_a_periodic_timer_changes_the_period),
 	    TEST(divide_change_of_a_stopped_timer_starts_nothing),
 	    TEST(deadline_fires_when_reached_and_disarms),
 	    TEST(deadline_in_the_past_fires_at_once),
@@ -694,6 +780,7 @@ int main(void)
 	    TEST(deadline_reads_zero_with_the_apic_off),
 	    TEST(masked_deadline_passes_in_silence),
 	    TEST(stale_expiry_does_not_fire),
+	    TEST(early_expiry_is_armed_again),
 	    TEST(illegal_timer_vector_is_an_error),
 	    TEST(fires_as_an_edge_of_source_lvt),
 	    TEST(clock_rates),

@@ -5,13 +5,13 @@
 #include "core/post.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define VCPUS     4u
-#define SENDER    1u
-#define VECTOR    0x85u
-#define MODE(name) ((uint32_t)APIC_DELIVERY_##name << 8)
-#define TO_SELF   (1u << 18)
-#define TO_ALL    (2u << 18)
-#define TO_OTHERS (3u << 18)
+#define VCPUS        4u
+#define SENDER       1u
+#define VECTOR       0x85u
+#define MODE(name)   ((uint32_t)APIC_DELIVERY_##name << 8)
+#define TO_SELF      (1u << 18)
+#define TO_ALL       (2u << 18)
+#define TO_OTHERS    (3u << 18)
 
 /* What a vCPU received: one letter. */
 static char received(struct ph_vcpu *vcpu)
@@ -152,7 +152,7 @@ static void same_combinations_in_x2apic_mode(void **state)
 		if (destination == 0xff)
 			destination = 0xffffffff;
 		assert_int_equal(ph_apic_msr_write(sender(), 0x830,
-				     destination << 32 | combinations[i].icr | VECTOR),
+		                     destination << 32 | combinations[i].icr | VECTOR),
 		    PH_OK);
 		expect(combinations[i].rule, combinations[i].received);
 	}
@@ -201,7 +201,8 @@ static void illegal_vectors(void **state)
 			send_xapic(checked[i] | vector, 2);
 			assert_int_equal(esr(sender()), vector < 16 ? APIC_ESR_SEND_VECTOR : 0);
 			for (uint32_t v = 0; vector < 16 && v < VCPUS; v++) {
-				assert_int_equal(harness_apic_bit_count(harness_vcpu(v), APIC_IRR), 0);
+				assert_int_equal(
+				    harness_apic_bit_count(harness_vcpu(v), APIC_IRR), 0);
 				assert_false(harness_is_pending(harness_vcpu(v), (uint8_t)vector));
 				assert_int_equal(esr(harness_vcpu(v)), 0);
 			}
@@ -331,8 +332,9 @@ static void ids_above_255(void **state)
 	(void)state;
 	setup_large_ids();
 	for (size_t i = 0; i < COUNT(large_ids); i++) {
-		assert_int_equal(ph_apic_msr_write(sender(), 0x830,
-				     (uint64_t)large_ids[i].destination << 32 | large_ids[i].icr | VECTOR),
+		assert_int_equal(
+		    ph_apic_msr_write(sender(), 0x830,
+		        (uint64_t)large_ids[i].destination << 32 | large_ids[i].icr | VECTOR),
 		    PH_OK);
 		expect(large_ids[i].rule, large_ids[i].received);
 	}
@@ -367,7 +369,8 @@ static void self_ipi_register_of_a_software_disabled_apic(void **state)
 	expect("SELF_IPI", "----");
 }
 
-/* Random ICR writes by every vCPU in both modes: nothing may crash, and no illegal vector arrives. */
+/* Random ICR writes by every vCPU in both modes: nothing may crash, and no illegal vector arrives.
+ */
 static void any_icr_is_harmless(void **state)
 {
 	uint64_t seed = 0x9e3779b97f4a7c15ull;

@@ -5,8 +5,8 @@
 #include "core/post.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define MODE(name) ((uint32_t)APIC_DELIVERY_##name << 8)
-#define VECTOR 0x45u
+#define MODE(name)   ((uint32_t)APIC_DELIVERY_##name << 8)
+#define VECTOR       0x45u
 
 static int setup(void **state)
 {
@@ -64,7 +64,8 @@ static uint32_t got(void)
 {
 	struct ph_vcpu *vcpu = vcpu0();
 	uint32_t requests = harness_requests(vcpu);
-	uint32_t result = (harness_apic_bit(vcpu, APIC_IRR, VECTOR) ? GOT_FIXED : 0) |
+	uint32_t result =
+	    (harness_apic_bit(vcpu, APIC_IRR, VECTOR) ? GOT_FIXED : 0) |
 	    (requests & REQUEST_SMI ? GOT_SMI : 0) | (requests & REQUEST_NMI ? GOT_NMI : 0) |
 	    (requests & REQUEST_INIT ? GOT_INIT : 0) |
 	    (vcpu->lapic.extint_pending || requests & REQUEST_EXTINT ? GOT_EXTINT : 0);
