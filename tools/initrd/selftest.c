@@ -36,9 +36,10 @@
 #define UART_LINE	 64
 #define UART_LINE_COUNT	 8
 #define SLEEP_LATE_MS	 250
-#define CLOCK_TOLERANCE	 0.05
+#define SLEEP_TRIES	 3
+#define CLOCK_TOLERANCE_MS 25 /* /proc/uptime counts hundredths */
 #define RTC_SECONDS	 2
-#define RTC_EDGE_MS	 60
+#define RTC_DEADLINE_MS	 5000
 #define WATCHDOG_SECONDS 150
 #define PM_TIMER_HZ	 3579545.0
 #define FADT_PM_TMR_BLK	 76
@@ -393,73 +394,111 @@ static uint16_t pm_timer_port(void)
 	return (uint16_t)port;
 }
 
-static void check_sleep(void)
+struct sleep_times {
+	double slept;  /* ms by CLOCK_MONOTONIC */
+	double around; /* the same, with the reading of the other clocks on both sides */
+	double uptime; /* ms by /proc/uptime */
+	double pm;     /* ms by the PM timer at @port, 0 without one */
+};
+
+static struct sleep_times sleep_once(uint16_t port)
 {
-	uint16_t port = pm_timer_port();
-	bool has_pm_timer = port && iopl(3) == 0;
-	uint32_t pm_start = has_pm_timer ? inl(port) : 0;
+	double around_start = now_ms();
+	uint32_t pm_start = port ? inl(port) : 0;
 	double uptime_start = uptime_seconds(), start = now_ms();
-	double slept, uptime, pm_seconds;
-	bool passed;
+	struct sleep_times times;
 
 	sleep(1);
-	slept = now_ms() - start;
-	uptime = uptime_seconds() - uptime_start;
+	times.slept = now_ms() - start;
+	times.uptime = (uptime_seconds() - uptime_start) * 1000;
 	/* 24 bits are enough: the counter wraps after 4.69 s. */
-	pm_seconds = has_pm_timer ? ((inl(port) - pm_start) & 0xffffff) / PM_TIMER_HZ : 0;
-
-	passed = slept >= 1000 && slept <= 1000 + SLEEP_LATE_MS;
-	report(passed, "sleep", "sleep 1 took %.1f ms by CLOCK_MONOTONIC (1000 to %d)", slept,
-	    1000 + SLEEP_LATE_MS);
-	/* /proc/uptime counts hundredths. */
-	passed = uptime * 1000 > slept - 21 && uptime * 1000 < slept + 21;
-	report(passed, "uptime", "%.2f s by /proc/uptime (within 0.02 of it)", uptime);
-	if (has_pm_timer) {
-		double ratio = pm_seconds * 1000 / slept;
-
-		passed = ratio > 1 - CLOCK_TOLERANCE && ratio < 1 + CLOCK_TOLERANCE;
-		report(passed, "pm-timer", "%.1f ms by the ACPI PM timer (within %.0f %%)",
-		    pm_seconds * 1000, CLOCK_TOLERANCE * 100);
-	} else {
-		report(false, "pm-timer", "no ACPI PM timer (no FADT or no iopl)");
-	}
+	times.pm = port ? ((inl(port) - pm_start) & 0xffffff) * 1000 / PM_TIMER_HZ : 0;
+	times.around = now_ms() - around_start;
+	return times;
 }
 
-/* Wait for the RTC's seconds to change; returns the time, or 0 when it stands still. */
-static double next_rtc_edge(int rtc)
+/* Another clock must have counted what CLOCK_MONOTONIC did. */
+static void report_clock(
+    const char *name, const char *clock, double counted, const struct sleep_times *times)
 {
-	struct rtc_time first = { 0 }, time = { 0 };
-	double deadline = now_ms() + 5000;
+	report(counted > times->slept - CLOCK_TOLERANCE_MS &&
+		   counted < times->around + CLOCK_TOLERANCE_MS,
+	    name, "%.1f ms by %s (%.1f to %.1f, within %d)", counted, clock, times->slept,
+	    times->around, CLOCK_TOLERANCE_MS);
+}
 
-	if (ioctl(rtc, RTC_RD_TIME, &first))
-		return 0;
+/* Never early; late only when the machine below was busy, so the best of a few tries counts. */
+static void check_sleep(void)
+{
+	uint16_t port = iopl(3) == 0 ? pm_timer_port() : 0;
+	struct sleep_times times;
+	bool is_early = false;
+	int tries = 0;
+
 	do {
-		usleep(2000);
+		times = sleep_once(port);
+		is_early = is_early || times.slept < 1000;
+	} while (++tries < SLEEP_TRIES && !is_early && times.slept > 1000 + SLEEP_LATE_MS);
+
+	report(!is_early && times.slept <= 1000 + SLEEP_LATE_MS, "sleep",
+	    "sleep 1 took %.1f ms by CLOCK_MONOTONIC (1000 to %d), try %d of %d", times.slept,
+	    1000 + SLEEP_LATE_MS, tries, SLEEP_TRIES);
+	report_clock("uptime", "/proc/uptime", times.uptime, &times);
+	report_clock("pm-timer", "the ACPI PM timer", times.pm, &times);
+}
+
+/* A change of the RTC's seconds: it happened after @before and not later than @after (ms). */
+struct rtc_edge {
+	double before, after;
+	int second;
+};
+
+/* Wait until the RTC's seconds differ from @second; false when they stand still or cannot be read. */
+static bool wait_for_rtc(int rtc, int second, struct rtc_edge *edge)
+{
+	double deadline = now_ms() + RTC_DEADLINE_MS;
+	struct rtc_time time;
+
+	edge->before = now_ms();
+	while (edge->before < deadline) {
+		double start = now_ms();
+
 		if (ioctl(rtc, RTC_RD_TIME, &time))
-			return 0;
-		if (time.tm_sec != first.tm_sec)
-			return now_ms();
-	} while (now_ms() < deadline);
-	return 0;
+			return false;
+		edge->after = now_ms();
+		edge->second = time.tm_sec;
+		if (time.tm_sec != second)
+			return true;
+		edge->before = start;
+		usleep(2000);
+	}
+	return false;
 }
 
 static void check_rtc(void)
 {
 	int rtc = open("/dev/rtc0", O_RDONLY);
-	double start, end = 0, off;
+	struct rtc_edge now, first, last;
+	double least, most;
+	int seconds = 0;
+	bool is_read;
 
 	if (rtc < 0) {
 		report(false, "rtc", "cannot open /dev/rtc0: %s", strerror(errno));
 		return;
 	}
-	start = next_rtc_edge(rtc);
-	for (int i = 0; start > 0 && i < RTC_SECONDS; i++)
-		end = next_rtc_edge(rtc);
+	is_read = wait_for_rtc(rtc, -1, &now) && wait_for_rtc(rtc, now.second, &first);
+	last = first;
+	while (is_read && seconds < RTC_SECONDS) {
+		is_read = wait_for_rtc(rtc, last.second, &last);
+		seconds = (last.second - first.second + 60) % 60;
+	}
 	close(rtc);
-	off = end - start - RTC_SECONDS * 1000;
-	report(start > 0 && end > 0 && off > -RTC_EDGE_MS * 2 && off < RTC_EDGE_MS * 2, "rtc",
-	    "%d RTC seconds took %.1f ms (within %d)", RTC_SECONDS, end - start,
-	    RTC_EDGE_MS * 2);
+	least = last.before - first.after - CLOCK_TOLERANCE_MS;
+	most = last.after - first.before + CLOCK_TOLERANCE_MS;
+	report(is_read && seconds * 1000 >= least && seconds * 1000 <= most, "rtc",
+	    "%d RTC seconds took %.1f to %.1f ms (the reading took that long; within %d)", seconds,
+	    last.before - first.after, last.after - first.before, CLOCK_TOLERANCE_MS);
 }
 
 static int run_checks(void)
