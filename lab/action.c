@@ -13,13 +13,20 @@ static void add(struct action *actions, uint32_t *count, enum action_kind kind, 
 		.choice = (uint16_t)choice };
 }
 
-static bool can_interrupt(uint32_t index)
+/*
+ * An interrupt that has arrived is taken at the next instruction boundary with interrupts on; what
+ * is free is when it arrives.
+ */
+static bool must_interrupt(uint32_t index)
 {
 	const struct actor_info *info = &engine.actors[index];
 
-	if (!info->interrupts_open || !info->interrupts_open(info->interrupt_arg) ||
-	    !info->interrupt_waiting(info->interrupt_arg))
-		return false;
+	return info->interrupts_open && info->interrupts_open(info->interrupt_arg) &&
+	    info->interrupt_waiting(info->interrupt_arg);
+}
+
+static bool can_interrupt(uint32_t index)
+{
 	return !engine.assumed[LAB_INTERRUPT_DRAINS] || ARENA->actors[index].store_count == 0;
 }
 
@@ -30,7 +37,9 @@ uint32_t action_list(struct action *actions)
 	for (uint32_t i = 0; i < engine.actor_count; i++) {
 		const struct actor *actor = &ARENA->actors[i];
 
-		if (actor_can_step(i)) {
+		bool is_interrupted = must_interrupt(i);
+
+		if (!is_interrupted && actor_can_step(i)) {
 			uint32_t choices = actor->op.kind == OP_CHOICE ? actor->op.choices : 1;
 
 			for (uint32_t c = 0; c < choices; c++)
@@ -38,7 +47,7 @@ uint32_t action_list(struct action *actions)
 		}
 		if (actor->store_count)
 			add(actions, &count, ACTION_DRAIN, i, 0);
-		if (can_interrupt(i))
+		if (is_interrupted && can_interrupt(i))
 			add(actions, &count, ACTION_INTERRUPT, i, 0);
 	}
 	for (uint32_t i = 0; i < engine.hardware_count; i++) {

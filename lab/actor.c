@@ -421,6 +421,11 @@ void lab_plain_fence(const char *file, int line)
 	lab_fence(SITE_NONE, file, line);
 }
 
+bool lab_is_running(void)
+{
+	return engine.in_actor;
+}
+
 uint32_t lab_self(void)
 {
 	return engine.self;
@@ -447,6 +452,8 @@ void lab_hardware_step(uint32_t assumption, const char *what)
 {
 	struct op op = { .kind = OP_STEP, .drains = engine.assumed[assumption] };
 
+	if (!engine.in_actor)
+		return;
 	point(&op);
 	log_text(EVENT_STEP, what, 0);
 }

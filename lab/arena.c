@@ -81,6 +81,25 @@ void lab_interrupts(uint32_t cpu, bool (*open)(void *), bool (*waiting)(void *),
 	info->interrupt_arg = arg;
 }
 
+void lab_ignore(void *address, size_t size)
+{
+	struct ignored *last = &engine.ignored[engine.ignored_count - 1];
+
+	if (engine.ignored_count && last->address + last->size == (uint8_t *)address) {
+		last->size += size;
+		return;
+	}
+	if (engine.ignored_count == IGNORED_MAX)
+		stop("the scenario ignores more areas than IGNORED_MAX");
+	engine.ignored[engine.ignored_count++] = (struct ignored){ address, size };
+}
+
+void arena_clear_ignored(void)
+{
+	for (uint32_t i = 0; i < engine.ignored_count; i++)
+		memset(engine.ignored[i].address, 0, engine.ignored[i].size);
+}
+
 const struct lab_scenario *lab_scenario_now(void)
 {
 	return engine.scenario;
@@ -114,6 +133,7 @@ static void reset(void)
 	engine.actor_count = 0;
 	engine.hardware_count = 0;
 	engine.name_count = 0;
+	engine.ignored_count = 0;
 	engine.shared_used = 0;
 	engine.failure.kind = FAILURE_NONE;
 }
@@ -126,6 +146,7 @@ void arena_setup(const struct lab_scenario *scenario, const struct lab_params *p
 	scenario->setup(params);
 	for (uint32_t i = 0; i < engine.actor_count; i++)
 		actor_start(i);
+	arena_clear_ignored();
 	for (uint32_t i = 0; i < engine.actor_count; i++) {
 		uint64_t used = ARENA->actors[i].stack_pointer - (uint64_t)ARENA->stacks[i];
 

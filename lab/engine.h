@@ -87,6 +87,13 @@ struct area_name {
 	const char *name;
 };
 
+/* Statistics: zero in every state. */
+#define IGNORED_MAX 8u
+struct ignored {
+	uint8_t *address;
+	size_t size;
+};
+
 enum action_kind { ACTION_STEP, ACTION_DRAIN, ACTION_INTERRUPT, ACTION_HARDWARE };
 struct action {
 	uint8_t kind;   /* enum action_kind */
@@ -143,7 +150,8 @@ struct engine {
 	struct actor_info actors[ACTOR_MAX];
 	struct hardware_info hardware[HARDWARE_MAX];
 	struct area_name names[NAME_MAX_COUNT];
-	uint32_t actor_count, hardware_count, name_count;
+	struct ignored ignored[IGNORED_MAX];
+	uint32_t actor_count, hardware_count, name_count, ignored_count;
 	uint32_t shared_used;
 	enum lab_weakness weak[SITE_COUNT];
 	bool assumed[LAB_ASSUMPTION_COUNT + 1];
@@ -176,6 +184,7 @@ extern struct engine engine;
 void arena_map(void);
 /* Set the scenario up and run every CPU to its first scheduling point. */
 void arena_setup(const struct lab_scenario *scenario, const struct lab_params *params);
+void arena_clear_ignored(void);
 /* "name+offset" of an address, into text. */
 const char *arena_describe(uint64_t address, char *text, size_t size);
 
@@ -225,8 +234,8 @@ struct successor {
 };
 typedef void (*successor_fn)(void *context, const struct record *from, const struct successor *to);
 
-/* Largest record of this scenario, in bytes. */
-uint32_t world_record_max(void);
+/* Bytes of a record of the world as it is. */
+uint32_t world_size(void);
 /* Save the world; returns the size. */
 uint32_t world_save(struct record *record, struct hash hash, struct action last);
 void world_load(const struct record *record);

@@ -13,6 +13,7 @@
 #define BLOCK_SIZE    (64u * 1024u)
 #define JOBS_MAX      16u
 #define TABLE_START   (1ull << 16)
+#define DEPTH_MAX     2000u
 #define RELEASE_ABOVE (64u << 20)
 
 /* One process's output of one level: whole blocks of records. */
@@ -92,7 +93,7 @@ static struct record *queue_room(void)
 {
 	struct queue *queue = &me->queues[(run->level + 1) & 1];
 
-	if (queue->block_count == 0 || queue->used + world_record_max() > BLOCK_SIZE) {
+	if (queue->block_count == 0 || queue->used + world_size() > BLOCK_SIZE) {
 		if ((queue->block_count + 1) * BLOCK_SIZE > run->queue_reserved)
 			return NULL;
 		if (queue->block_count && queue->used < BLOCK_SIZE)
@@ -151,6 +152,8 @@ static void expand_block(const uint8_t *block, uint32_t used)
 
 		if (record->size == 0)
 			return;
+		if (run->level >= DEPTH_MAX)
+			failure_set(FAILURE_OVERFLOW, "deeper than DEPTH_MAX: it never comes to rest");
 		count = world_expand(record, 0, found, NULL, &failed);
 		me->transition_count += count;
 		me->quiescent_count += count == 0;

@@ -100,11 +100,15 @@ void lab_hardware(const char *name, uint32_t (*choices)(void *), void (*step)(vo
  */
 void lab_interrupts(uint32_t cpu, bool (*open)(void *), bool (*waiting)(void *), void (*take)(void *),
     void *arg);
+/* Statistics in the world's memory: set back to zero after every action. */
+void lab_ignore(void *address, size_t size);
 const struct lab_scenario *lab_scenario_now(void);
 
 /* ---- On a CPU --------------------------------------------------------------------------------- */
 
 uint32_t lab_self(void);
+/* Is the caller on a CPU, or in setup(), a check or a machine's step? */
+bool lab_is_running(void);
 /* Any of 0..count-1. */
 uint32_t lab_choose(uint32_t count, const char *what);
 /* Go on when ready(arg) is true of memory (not of store buffers). */

@@ -43,7 +43,7 @@ static void found(void *context, const struct record *from, const struct success
 	(void)context;
 	(void)from;
 	if (graph.node_count == graph.node_max || graph.edge_count == graph.edge_max ||
-	    graph.tail + world_record_max() > graph.queue_max) {
+	    graph.tail + world_size() > graph.queue_max) {
 		graph.is_full = true;
 		return;
 	}

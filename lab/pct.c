@@ -85,8 +85,7 @@ static void schedule(uint32_t *length, struct result *result)
 
 void pct_run(const struct options *options, double deadline, struct result *result)
 {
-	struct record *first = aligned_alloc(LINE_SIZE, world_record_max() + LINE_SIZE -
-	    world_record_max() % LINE_SIZE);
+	struct record *first = aligned_alloc(LINE_SIZE, world_size());
 	uint32_t length = 16;
 	struct hash hash = { 1, 1 };
 	struct action none = { 0 };

@@ -50,7 +50,7 @@ static uint32_t *slot_of(struct hash hash, uint32_t last)
 
 static bool keep_record(uint32_t which, struct hash hash, struct action action, size_t *where)
 {
-	size_t room = world_record_max();
+	size_t room = world_size();
 
 	if (search.used[which] + room > search.capacity[which]) {
 		size_t capacity = search.capacity[which] * 2 + (room + (1u << 20)) / LINE_SIZE * LINE_SIZE;

@@ -74,10 +74,16 @@ static uint32_t stack_line_count(uint32_t actor)
 	return (uint32_t)((top - ARENA->actors[actor].stack_pointer + LINE_SIZE - 1) / LINE_SIZE);
 }
 
-uint32_t world_record_max(void)
+uint32_t world_size(void)
 {
-	return (uint32_t)sizeof(struct record) + world.hot_count * LINE_SIZE +
-	    engine.actor_count * (uint32_t)(sizeof(struct actor) + STACK_SIZE);
+	uint32_t lines = 1 + world.hot_count;
+
+	for (uint32_t i = 0; i < engine.actor_count; i++) {
+		lines += 1 + stack_line_count(i);
+		if (ARENA->actors[i].store_count)
+			lines += (uint32_t)STORE_LINES;
+	}
+	return lines * LINE_SIZE;
 }
 
 uint32_t world_hot_bytes(void)
@@ -244,6 +250,7 @@ static void compare_stack(uint32_t actor, struct hash *hash)
 static struct hash hash_after(struct action action, struct hash hash)
 {
 	world.dirty_count = 0;
+	arena_clear_ignored();
 	compare_shared(&hash);
 	if (action.kind == ACTION_HARDWARE)
 		return hash;
@@ -441,6 +448,7 @@ static void probe(uint64_t *seed)
 			return;
 		*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
 		action_do(actions[(*seed >> 33) % count]);
+		arena_clear_ignored();
 		for (uint32_t i = 0; i < engine.shared_used / LINE_SIZE; i++)
 			note_written(i, ARENA->shared + i * LINE_SIZE, world.initial + i * LINE_SIZE);
 	}

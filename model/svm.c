@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* SVM as far as interrupts go: injection, windows, physical interrupts, NMI and its IRET. */
+#include "model/model.h"
+
+#define RFLAGS_TF (1ull << 8)
+#define RFLAGS_IF (1ull << 9)
+#define DR6_BS    (1ull << 14)
+
+/* A guest's handler ends in one instruction that writes EOI and opens interrupts again. */
+static void take_interrupt(struct vmcb *vmcb, struct model_guest *guest, uint8_t vector)
+{
+	guest->taken[vector >> 4]++;
+	guest->handler = vector >> 4;
+	vmcb->rflags &= ~RFLAGS_IF;
+}
+
+/* APM vol. 2, "Event Injection": as if the event had happened in the guest, whatever IF says. */
+void model_svm_vmrun(struct vmcb *vmcb, struct model_guest *guest)
+{
+	uint8_t vector = (uint8_t)(vmcb->event_inj & VMCB_EVENT_VECTOR_MASK);
+
+	vmcb->exit_int_info = 0;
+	if (!(vmcb->event_inj & VMCB_EVENT_VALID))
+		return;
+	switch (vmcb->event_inj & VMCB_EVENT_TYPE_MASK) {
+	case VMCB_EVENT_TYPE_INTR:
+		take_interrupt(vmcb, guest, vector);
+		break;
+	case VMCB_EVENT_TYPE_NMI:
+		guest->nmi_taken++;
+		guest->nmi_handler = 1;
+		guest->nmi_blocked = 1;
+		break;
+	default:
+		break;
+	}
+	vmcb->event_inj = 0;
+}
+
+uint64_t model_svm_vmrun_faults(struct vmcb *vmcb)
+{
+	vmcb->exit_int_info = vmcb->event_inj;
+	return VMEXIT_NPF;
+}
+
+static bool window_is_open(const struct vmcb *vmcb)
+{
+	/* APM vol. 2, "Virtual Interrupts"; priority against V_TPR unless V_IGN_TPR. */
+	uint64_t priority = (vmcb->interrupt_control & V_INTR_PRIO_MASK) >> V_INTR_PRIO_SHIFT;
+
+	return (vmcb->interrupt_control & V_IRQ) && (vmcb->rflags & RFLAGS_IF) &&
+	    !(vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW) &&
+	    ((vmcb->interrupt_control & V_IGN_TPR) ||
+		priority > (vmcb->interrupt_control & 0xf)) &&
+	    (vmcb->intercept_3 & VMCB_VINTR);
+}
+
+bool model_svm_has_event(const struct vmcb *vmcb, const struct model_pcpu *pcpu)
+{
+	return pcpu->irr || window_is_open(vmcb);
+}
+
+bool model_guest_is_idle(const struct model_guest *guest, const uint8_t *program)
+{
+	return !guest->handler && !guest->nmi_handler && program[guest->pc] == GUEST_SPIN;
+}
+
+/* IRET of the NMI handler (APM vol. 2, "IRET Intercept": before the instruction). */
+static uint64_t nmi_iret(struct vmcb *vmcb, struct model_guest *guest)
+{
+	if (vmcb->intercept_3 & VMCB_IRET)
+		return VMEXIT_IRET;
+	guest->nmi_handler = 0;
+	guest->nmi_blocked = 0;
+	vmcb->rip += 16;
+	return MODEL_NO_EXIT;
+}
+
+static uint64_t instruction(struct vmcb *vmcb, struct model_guest *guest, uint8_t what)
+{
+	switch ((enum model_instruction)what) {
+	case GUEST_SPIN:
+		return MODEL_NO_EXIT;
+	case GUEST_HALT:
+		return VMEXIT_HLT;
+	case GUEST_EXIT:
+		guest->pc++;
+		return VMEXIT_CPUID;
+	case GUEST_FAST:
+		guest->pc++;
+		return VMEXIT_RDTSC;
+	case GUEST_WORK:
+		guest->pc++;
+		return MODEL_NO_EXIT;
+	case GUEST_CLI:
+		guest->pc++;
+		vmcb->rflags &= ~RFLAGS_IF;
+		return MODEL_NO_EXIT;
+	case GUEST_STI:
+		guest->pc++;
+		vmcb->rflags |= RFLAGS_IF;
+		return MODEL_NO_EXIT;
+	case GUEST_SHADOW:
+		guest->pc++;
+		vmcb->interrupt_state |= VMCB_INTERRUPT_SHADOW;
+		return MODEL_NO_EXIT;
+	}
+	return MODEL_NO_EXIT;
+}
+
+/* RFLAGS.TF was set when the instruction began: #DB behind it (APM vol. 2, "Single Stepping"). */
+static uint64_t single_step(struct vmcb *vmcb, struct model_guest *guest)
+{
+	vmcb->dr6 |= DR6_BS;
+	if (vmcb->intercept_exceptions & (1u << 1))
+		return VMEXIT_EXCEPTION(1);
+	guest->stray_traps++;
+	return MODEL_NO_EXIT;
+}
+
+uint64_t model_svm_step(struct vmcb *vmcb, struct model_guest *guest, const uint8_t *program,
+    const struct model_pcpu *pcpu)
+{
+	bool is_stepped = vmcb->rflags & RFLAGS_TF;
+	bool was_shadowed = vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW;
+	uint64_t exit;
+
+	if (pcpu->irr)
+		return VMEXIT_INTR;
+	if (window_is_open(vmcb))
+		return VMEXIT_VINTR;
+	if (guest->nmi_handler) {
+		exit = nmi_iret(vmcb, guest);
+	} else if (guest->handler) {
+		guest->handler = 0;
+		vmcb->rflags |= RFLAGS_IF;
+		return VMEXIT_MSR;
+	} else {
+		uint8_t pc = guest->pc;
+
+		exit = instruction(vmcb, guest, program[pc]);
+		vmcb->rip += guest->pc - pc;
+	}
+	if (was_shadowed)
+		vmcb->interrupt_state &= ~VMCB_INTERRUPT_SHADOW;
+	if (exit == MODEL_NO_EXIT && is_stepped)
+		exit = single_step(vmcb, guest);
+	return exit;
+}
