@@ -54,7 +54,7 @@ static bool is_broadcast(const struct ph_vm *vm, uint64_t identity, const struct
 }
 
 /* SDM vol. 3, "Logical Destination Mode" and "Logical Destination Mode in x2APIC Mode". */
-static bool matches_logical(uint64_t identity, uint32_t destination)
+static inline bool matches_logical(uint64_t identity, uint32_t destination)
 {
 	uint32_t id = identity_id(identity);
 	uint32_t ldr = (uint8_t)(identity >> IDENTITY_LDR_SHIFT);
@@ -168,9 +168,17 @@ static uint32_t deliver_cluster(
 	return accepted_count;
 }
 
+/* A logical destination that is no broadcast, in any mode: the short way through the test. */
+static bool is_plain_logical(const struct message *message)
+{
+	return message->is_logical && message->shorthand == APIC_SHORTHAND_NONE &&
+	       message->destination != XAPIC_BROADCAST && message->destination != X2APIC_BROADCAST;
+}
+
 static uint32_t deliver_each(
     struct ph_vm *vm, struct ph_vcpu *sender, const struct message *message)
 {
+	bool plain_logical = is_plain_logical(message);
 	uint32_t accepted_count = 0;
 
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
@@ -180,7 +188,9 @@ static uint32_t deliver_each(
 		if (!target)
 			continue;
 		identity = identity_of(target);
-		if (matches(target, identity, sender, message))
+		if (plain_logical ? (identity & IDENTITY_HW_ENABLED) &&
+		                        matches_logical(identity, message->destination)
+		                  : matches(target, identity, sender, message))
 			accepted_count += deliver_to(sender, target, identity, message);
 	}
 	return accepted_count;
