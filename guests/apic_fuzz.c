@@ -347,8 +347,10 @@ static void fuzz(void *argument)
 	(void)argument;
 	interrupts_disable();
 	fuzz_phase(0);
-	if (!cpu_has_x2apic())
+	if (!cpu_has_x2apic()) {
+		not_checked("x2APIC mode: not in CPUID");
 		return;
+	}
 	apic_enter_x2apic();
 	fuzz_phase(1);
 }
@@ -368,6 +370,9 @@ void guest_main(void)
 	interrupts_set(VECTOR_NMI, take_nmi);
 	for (unsigned i = 0; i < cpu_count; i++)
 		randoms[i].state = seed * 1000003 + i;
+	if (!is_posthorn)
+		not_checked(
+		    "SMI, short timers, ports but 0x4000..0x9eff: QEMU 7.2 is upset by them");
 	print("fuzz: seed %lu, %lu steps on each of %u CPUs\n", seed, step_count, cpu_count);
 	smp_run_all(fuzz, 0, 3 * TIMEOUT_MS);
 	for (unsigned i = 0; i < cpu_count; i++)

@@ -252,15 +252,17 @@ void guest_main(void)
 	check_base();
 	check_common_registers();
 	if (!cpu_is_under_posthorn()) {
-		print("QEMU 7.2 checks little of the rest: not checked\n");
+		not_checked("modes, reserved bits, software disable: QEMU 7.2 lacks these rules");
 		return;
 	}
 	check_xapic_registers();
 	check_illegal_register();
 	check_software_disable();
 	check_disabled();
-	if (!cpu_has_x2apic())
+	if (!cpu_has_x2apic()) {
+		not_checked("x2APIC mode: not in CPUID");
 		return;
+	}
 	check_x2apic();
 	set_mode(APIC_BASE_EN);
 	apic_init();

@@ -188,8 +188,10 @@ static void take_spurious(struct frame *frame)
  */
 static void check_spurious(void)
 {
-	if (!cpu_is_under_posthorn())
+	if (!cpu_is_under_posthorn()) {
+		not_checked("spurious IRQ 7: QEMU 7.2 drops ExtINT messages");
 		return;
+	}
 	unmask(0);
 	taken_count = 0;
 	isr_seen = 0xffff;

@@ -188,5 +188,7 @@ void guest_main(void)
 	check_timer_wakes();
 	if (cpu_count > 1)
 		check_race();
+	else
+		not_checked("IPI against HLT: one CPU");
 	check_nmi_ends_hlt_without_if();
 }

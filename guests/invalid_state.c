@@ -175,6 +175,8 @@ void guest_main(void)
 	if (cpu_is_under_posthorn()) {
 		check_efer();
 		check_apic_base();
+	} else {
+		not_checked("EFER and APIC base: QEMU 7.2 does not check them");
 	}
 	check_instructions();
 }

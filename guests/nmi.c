@@ -220,4 +220,6 @@ void guest_main(void)
 	}
 	if (cpu_count > 1)
 		check_all_but_self();
+	else
+		not_checked("NMIs between CPUs: one CPU");
 }

@@ -171,8 +171,10 @@ static void check_all(const char *mode)
 void guest_main(void)
 {
 	check_all("xAPIC");
-	if (!cpu_has_x2apic())
+	if (!cpu_has_x2apic()) {
+		not_checked("x2APIC mode: not in CPUID");
 		return;
+	}
 	apic_enter_x2apic();
 	check_all("x2APIC");
 }

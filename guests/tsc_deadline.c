@@ -172,8 +172,10 @@ void guest_main(void)
 	watchdog_start(TIMEOUT_MS);
 	interrupts_enable();
 	check_all("xAPIC");
-	if (!cpu_has_x2apic())
+	if (!cpu_has_x2apic()) {
+		not_checked("x2APIC mode: not in CPUID");
 		return;
+	}
 	interrupts_disable();
 	apic_enter_x2apic();
 	interrupts_enable();

@@ -52,6 +52,11 @@ void test_finish(void)
 	debug_exit(is_pass ? EXIT_PASS : EXIT_FAIL);
 }
 
+void not_checked(const char *what)
+{
+	print("NOT CHECKED %s\n", what);
+}
+
 void test_skip(const char *reason)
 {
 	print("SKIP %s\n", reason);

@@ -17,6 +17,8 @@ void check_at(const char *file, int line, bool holds, const char *format, ...)
 
 /* End the guest: RESULT line, then port 0xf4 (exit code 1 pass, 3 fail, 5 skip). */
 void test_finish(void) __attribute__((noreturn));
+/* Say that a part of the checks is left out here, and why. */
+void not_checked(const char *what);
 void test_skip(const char *reason) __attribute__((noreturn));
 void test_abort(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
