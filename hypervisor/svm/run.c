@@ -48,6 +48,22 @@ static bool run_is_fast_cpuid(const struct vmcb *vmcb)
 	    !(vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW);
 }
 
+/*
+ * While a window is asked for, CR8 writes exit: QEMU 7.2 aborts as a whole when the guest writes CR8
+ * with V_IRQ pending (it raises the virtual interrupt without its lock).
+ */
+static void run_guest(struct vcpu *vcpu, const struct svm_cpu *cpu)
+{
+	struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	uint32_t intercept_cr = vmcb->intercept_cr;
+
+	if (vmcb->interrupt_control & V_IRQ)
+		vmcb->intercept_cr |= VMCB_CR_WRITE(8);
+	svm_run(vcpu->gprs, vcpu->svm->vmcb_phys, cpu->host_vmcb_phys);
+	vmcb->intercept_cr = intercept_cr;
+	vmcb->tlb_control = VMCB_TLB_KEEP;
+}
+
 enum ph_entered svm_enter(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = vcpu->svm;
@@ -56,8 +72,7 @@ enum ph_entered svm_enter(struct vcpu *vcpu)
 
 	if (svm->asid_generation != cpu->asid_generation || svm->asid_pcpu != percpu->index)
 		run_new_asid(svm, cpu, percpu->index);
-	svm_run(vcpu->gprs, svm->vmcb_phys, cpu->host_vmcb_phys);
-	svm->vmcb->tlb_control = VMCB_TLB_KEEP;
+	run_guest(vcpu, cpu);
 	run_record_exit(svm);
 	if (run_is_fast_cpuid(svm->vmcb)) {
 		uint64_t length = instruction_length(vcpu, VMEXIT_CPUID);
