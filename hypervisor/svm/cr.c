@@ -1,21 +1,49 @@
 /* SPDX-License-Identifier: MIT */
-/* Control registers that the hypervisor watches: CR4, CR8 and XCR0. */
+/* Control registers that the hypervisor watches: CR0, CR4, CR8 and XCR0. */
 #include "hypervisor/svm/decode.h"
 #include "hypervisor/svm/svm.h"
 #include "hypervisor/vm/policy.h"
 
-/* CR4 bits that change translations. */
+/* CR0 bits that exist; the others below bit 32 are ignored, those above raise #GP. */
+#define CR0_BITS \
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+	 CR0_PG)
+#define LMSW_BITS (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
+/* Bits that change translations. */
+#define CR0_TLB_BITS (CR0_PE | CR0_WP | CR0_PG)
 #define CR4_TLB_BITS \
 	(CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP)
 
-/* A MOV to or from a control register. */
-struct cr_move {
+/* What a control-register instruction says. */
+struct cr_access {
+	enum { CR_MOV, CR_LMSW, CR_CLTS } kind;
 	uint8_t gpr;
 	uint64_t length;
 };
 
-/* False: the bytes are not to be had or not a MOV; nothing was done and the guest tries again. */
-static bool cr_decode(struct vcpu *vcpu, struct cr_move *move)
+static bool cr_classify(const struct instruction *in, struct cr_access *access)
+{
+	access->gpr = in->rm;
+	access->length = in->length;
+	switch (in->opcode) {
+	case DECODE_TWO_BYTE | 0x20:
+	case DECODE_TWO_BYTE | 0x22:
+		access->kind = CR_MOV;
+		return true;
+	case DECODE_TWO_BYTE | 0x06:
+		access->kind = CR_CLTS;
+		return true;
+	case DECODE_TWO_BYTE | 0x01:
+		/* A memory operand's address is not worked out here. */
+		access->kind = CR_LMSW;
+		return (in->reg & 7) == 6 && in->mod == 3;
+	default:
+		return false;
+	}
+}
+
+/* False: nothing was done; the guest tries again, or the VM stops. */
+static bool cr_decode(struct vcpu *vcpu, struct cr_access *access)
 {
 	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	uint8_t buffer[DECODE_MAX_LENGTH];
@@ -25,23 +53,84 @@ static bool cr_decode(struct vcpu *vcpu, struct cr_move *move)
 
 	if (svm_features.has_decode_assists && svm_features.has_next_rip &&
 	    (vmcb->exit_info_1 & CR_ACCESS_MOV)) {
-		move->gpr = vmcb->exit_info_1 & CR_ACCESS_GPR_MASK;
-		move->length = vmcb->next_rip - vmcb->rip;
+		access->kind = CR_MOV;
+		access->gpr = vmcb->exit_info_1 & CR_ACCESS_GPR_MASK;
+		access->length = vmcb->next_rip - vmcb->rip;
 		return true;
 	}
 	bytes = fetch_instruction(vcpu, true, buffer, &available);
 	if (!bytes)
 		return false;
-	if (!decode(bytes, available, decode_mode(vcpu), &in) ||
-	    (in.opcode & ~2u) != (DECODE_TWO_BYTE | 0x20)) {
-		svm_stop_error(vcpu, "unknown control-register access at %#llx",
-		    (unsigned long long)vmcb->rip);
+	if (!decode(bytes, available, decode_mode(vcpu), &in) || !cr_classify(&in, access)) {
+		svm_stop_error(vcpu, "not supported: control-register access %02x %02x %02x at %#llx",
+		    bytes[0], bytes[1], bytes[2], (unsigned long long)vmcb->rip);
 		return false;
 	}
-	move->gpr = in.rm;
-	move->length = in.length;
 	return true;
 }
+
+/* The value that the guest writes: a 32-bit register outside 64-bit mode. */
+static uint64_t cr_operand(const struct vcpu *vcpu, const struct cr_access *access)
+{
+	uint64_t value = vcpu_gpr(vcpu, access->gpr);
+
+	return vcpu_is_long64(vcpu) ? value : (uint32_t)value;
+}
+
+/* ---- CR0 ------------------------------------------------------------------------------------- */
+
+static uint64_t cr0_wanted(const struct vcpu *vcpu, const struct cr_access *access)
+{
+	uint64_t old = vcpu_vmcb(vcpu)->cr0;
+	uint64_t operand;
+
+	if (access->kind == CR_CLTS)
+		return old & ~CR0_TS;
+	operand = cr_operand(vcpu, access);
+	if (access->kind == CR_MOV)
+		return operand;
+	/* SDM vol. 2, "LMSW": PE can be set and not cleared. */
+	return (old & ~(LMSW_BITS & ~CR0_PE)) | (operand & LMSW_BITS);
+}
+
+/* SDM vol. 2, "MOV-Move to/from Control Registers", protected-mode exceptions. */
+static bool cr0_is_valid(const struct vcpu *vcpu, uint64_t value)
+{
+	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	bool sets_paging = (value & ~vmcb->cr0) & CR0_PG;
+
+	if (value >> 32)
+		return false;
+	if ((value & CR0_NW) && !(value & CR0_CD))
+		return false;
+	if ((value & CR0_PG) && !(value & CR0_PE))
+		return false;
+	if (sets_paging && (vmcb->efer & EFER_LME) &&
+	    (!(vmcb->cr4 & CR4_PAE) || (vmcb->cs.attributes & VMCB_SEG_L)))
+		return false;
+	return (value & CR0_PG) || !vcpu_is_long64(vcpu);
+}
+
+static void write_cr0(struct vcpu *vcpu, const struct cr_access *access)
+{
+	struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	uint64_t value = cr0_wanted(vcpu, access);
+	uint64_t changed = value ^ vmcb->cr0;
+
+	if (!cr0_is_valid(vcpu, value)) {
+		svm_inject_error(vcpu, VECTOR_GP, 0);
+		return;
+	}
+	if (vmcb->efer & EFER_LME)
+		vmcb->efer = value & CR0_PG ? vmcb->efer | EFER_LMA : vmcb->efer & ~EFER_LMA;
+	if (changed & CR0_TLB_BITS)
+		svm_flush_tlb(vcpu);
+	/* Before the new CR0: the length belongs to the mode that the instruction ran in. */
+	svm_skip(vcpu, access->length);
+	vmcb->cr0 = (value & CR0_BITS) | CR0_ET;
+}
+
+/* ---- CR4, CR8, XCR0 -------------------------------------------------------------------------- */
 
 static bool cr4_is_valid(const struct vmcb *vmcb, uint64_t old, uint64_t value)
 {
@@ -55,14 +144,12 @@ static bool cr4_is_valid(const struct vmcb *vmcb, uint64_t old, uint64_t value)
 	return !(value & ~old & CR4_PCIDE) || (is_long && !(vmcb->cr3 & 0xfff));
 }
 
-static void write_cr4(struct vcpu *vcpu, const struct cr_move *move)
+static void write_cr4(struct vcpu *vcpu, const struct cr_access *access)
 {
 	struct svm_vcpu *svm = vcpu->svm;
-	uint64_t value = vcpu_gpr(vcpu, move->gpr);
+	uint64_t value = cr_operand(vcpu, access);
 	uint64_t old = svm->guest_cr4;
 
-	if (!vcpu_is_long64(vcpu))
-		value = (uint32_t)value;
 	if (!cr4_is_valid(svm->vmcb, old, value)) {
 		svm_inject_error(vcpu, VECTOR_GP, 0);
 		return;
@@ -71,33 +158,33 @@ static void write_cr4(struct vcpu *vcpu, const struct cr_move *move)
 	svm->vmcb->cr4 = value | CR4_MCE;
 	if ((old ^ value) & CR4_TLB_BITS)
 		svm_flush_tlb(vcpu);
-	svm_skip(vcpu, move->length);
+	svm_skip(vcpu, access->length);
 }
 
 void svm_exit_cr(struct vcpu *vcpu)
 {
-	struct cr_move move;
+	struct cr_access access;
 
-	if (!cr_decode(vcpu, &move))
+	if (!cr_decode(vcpu, &access))
 		return;
-	if (vcpu_vmcb(vcpu)->exit_code == VMEXIT_CR_WRITE(4)) {
-		write_cr4(vcpu, &move);
-		return;
+	switch (vcpu_vmcb(vcpu)->exit_code) {
+	case VMEXIT_CR_WRITE(0):
+		write_cr0(vcpu, &access);
+		break;
+	case VMEXIT_CR_WRITE(4):
+		write_cr4(vcpu, &access);
+		break;
+	case VMEXIT_CR_WRITE(8):
+		if (ph_cr8_write(vcpu->ph, cr_operand(vcpu, &access)) != PH_OK)
+			svm_inject_error(vcpu, VECTOR_GP, 0);
+		else
+			svm_skip(vcpu, access.length);
+		break;
+	default: /* a read of CR4 */
+		vcpu_set_gpr(vcpu, access.gpr, vcpu->svm->guest_cr4);
+		svm_skip(vcpu, access.length);
+		break;
 	}
-	vcpu_set_gpr(vcpu, move.gpr, vcpu->svm->guest_cr4);
-	svm_skip(vcpu, move.length);
-}
-
-void svm_exit_cr8_write(struct vcpu *vcpu)
-{
-	struct cr_move move;
-
-	if (!cr_decode(vcpu, &move))
-		return;
-	if (ph_cr8_write(vcpu->ph, vcpu_gpr(vcpu, move.gpr)) != PH_OK)
-		svm_inject_error(vcpu, VECTOR_GP, 0);
-	else
-		svm_skip(vcpu, move.length);
 }
 
 /* SDM vol. 2, "XSETBV". */

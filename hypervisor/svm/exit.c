@@ -224,8 +224,9 @@ struct exit_rule {
 /* Codes below SVM_EXIT_DIRECT_COUNT. */
 static const struct exit_rule exit_rules[SVM_EXIT_DIRECT_COUNT] = {
     [VMEXIT_CR_READ(4)] = {svm_exit_cr, "cr4_read"},
+    [VMEXIT_CR_WRITE(0)] = {svm_exit_cr, "cr0_write"},
     [VMEXIT_CR_WRITE(4)] = {svm_exit_cr, "cr4_write"},
-    [VMEXIT_CR_WRITE(8)] = {svm_exit_cr8_write, "cr8_write"},
+    [VMEXIT_CR_WRITE(8)] = {svm_exit_cr, "cr8_write"},
     [VMEXIT_INTR] = {exit_interrupted, "intr"},
     [VMEXIT_NMI] = {exit_interrupted, "nmi"},
     [VMEXIT_INIT] = {exit_interrupted, "init"},

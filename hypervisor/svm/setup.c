@@ -23,13 +23,14 @@
 /* ---- Intercepts ----------------------------------------------------------------------------- */
 
 /*
- * CR0 and CR3 belong to the guest: under nested paging they reach its own memory only.  CR4 writes
- * are checked against the CPUID policy and keep MCE set.  #DB and #AC are intercepted because their
- * delivery can raise them again without end, which would hold the pCPU.
+ * CR3 belongs to the guest: under nested paging it reaches its own memory only.  CR0 writes are
+ * checked because QEMU does not check them and enters states without end; CR4 writes are checked
+ * against the CPUID policy and keep MCE set.  #DB and #AC are intercepted because their delivery can
+ * raise them again without end, which would hold the pCPU.
  */
 static void setup_intercepts(struct vmcb *vmcb)
 {
-	vmcb->intercept_cr = VMCB_CR_READ(4) | VMCB_CR_WRITE(4);
+	vmcb->intercept_cr = VMCB_CR_WRITE(0) | VMCB_CR_READ(4) | VMCB_CR_WRITE(4);
 	vmcb->intercept_exceptions = 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC;
 	vmcb->intercept_3 = VMCB_INTR | VMCB_NMI | VMCB_INIT | VMCB_RDPMC | VMCB_CPUID | VMCB_INVD |
 	    VMCB_HLT | VMCB_INVLPGA | VMCB_IOIO | VMCB_MSR | VMCB_SHUTDOWN;

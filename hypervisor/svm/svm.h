@@ -178,7 +178,6 @@ void svm_stop_error(struct vcpu *vcpu, const char *format, ...)
 void svm_exit_io(struct vcpu *vcpu);       /* io.c */
 void svm_exit_npf(struct vcpu *vcpu);      /* mmio.c */
 void svm_exit_cr(struct vcpu *vcpu);       /* cr.c */
-void svm_exit_cr8_write(struct vcpu *vcpu);
 void svm_exit_xsetbv(struct vcpu *vcpu);
 
 /* Name the first check of VMRUN that the VMCB fails (APM vol. 2, "Canonicalization and Consistency

@@ -3,6 +3,7 @@
 #include "hypervisor/cpu/instructions.h"
 #include "hypervisor/svm/svm.h"
 #include "hypervisor/vm/policy.h"
+#include "x86/apic.h"
 #include "x86/cpuid.h"
 
 #define BASIC_COUNT    0xeu
@@ -82,7 +83,7 @@ static const struct leaf_rule rules[] = {
     {0xd, 2, LEAF_VCPU, {ALL, ALL, 0, 0}, {0, 0, 0, 0}},
     /* Extended: last leaf, vendor, features, name, caches. */
     {0x80000000u, 0, LEAF_MASK, {0, ALL, ALL, ALL}, {EXTENDED_BASE + EXTENDED_COUNT - 1, 0, 0, 0}},
-    {0x80000001u, 0, LEAF_VCPU, {ALL, ALL, LEAFE1_C, LEAFE1_D}, {0, 0, 0, 0}},
+    {0x80000001u, 0, LEAF_VCPU, {ALL, ALL, LEAFE1_C, LEAFE1_D}, {0, 0, 0, CPUID_1_D_APIC}},
     {0x80000002u, 0, LEAF_MASK, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}},
     {0x80000003u, 0, LEAF_MASK, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}},
     {0x80000004u, 0, LEAF_MASK, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}},
@@ -172,6 +173,11 @@ void policy_init(void)
 	settle_dependencies();
 }
 
+uint32_t policy_physical_bits(void)
+{
+	return extended[8].value[0].eax & 0xff;
+}
+
 uint32_t policy_signature(void)
 {
 	return basic[1].value[0].eax;
@@ -183,6 +189,16 @@ uint32_t policy_signature(void)
 static uint32_t id_bits(uint32_t count)
 {
 	return count <= 1 ? 0 : 32u - (uint32_t)__builtin_clz(count - 1);
+}
+
+/* SDM vol. 3, "Enabling or Disabling the Local APIC": a disabled one is not shown. */
+static void mend_apic(const struct vcpu *vcpu, struct cpuid_result *r)
+{
+	uint64_t base = 0;
+
+	ph_apic_msr_read(vcpu->ph, MSR_APIC_BASE, &base);
+	if (!(base & APIC_BASE_ENABLE))
+		r->edx &= ~CPUID_1_D_APIC;
 }
 
 static void mend_features(const struct vcpu *vcpu, struct cpuid_result *r)
@@ -252,6 +268,7 @@ static void mend(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struc
 	switch (leaf) {
 	case 0x1:
 		mend_features(vcpu, r);
+		mend_apic(vcpu, r);
 		break;
 	case 0x4:
 	case 0x8000001du:
@@ -266,6 +283,7 @@ static void mend(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struc
 	case 0x80000001u:
 		if (count > 1)
 			r->ecx |= CPUID_E1_C_CMP_LEGACY;
+		mend_apic(vcpu, r);
 		break;
 	case 0x80000008u:
 		r->ecx = (count - 1) | id_bits(count) << 12;

@@ -235,6 +235,24 @@ static int write_handled(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	}
 }
 
+/*
+ * The core does not know the guest's address width, nor where its RAM is.  RAM is mapped for all
+ * vCPUs alike, so an APIC page of one of them cannot be cut out of it.
+ */
+static int write_apic_base(struct vcpu *vcpu, uint64_t value)
+{
+	uint64_t page = value & ~0xfffull;
+
+	if (page >> policy_physical_bits())
+		return PH_GUEST_GP;
+	if (guest_pointer(vcpu->vm, page, 1)) {
+		svm_stop_error(vcpu, "not supported: APIC base %#llx lies in RAM",
+		    (unsigned long long)page);
+		return PH_OK;
+	}
+	return ph_apic_msr_write(vcpu->ph, MSR_APIC_BASE, value);
+}
+
 /* ---- The two doors --------------------------------------------------------------------------- */
 
 int policy_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
@@ -255,9 +273,12 @@ int policy_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 
 int policy_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	int result = ph_apic_msr_write(vcpu->ph, msr, value);
 	const struct msr_rule *rule;
+	int result;
 
+	if (msr == MSR_APIC_BASE)
+		return write_apic_base(vcpu, value);
+	result = ph_apic_msr_write(vcpu->ph, msr, value);
 	if (result != PH_ENOENT)
 		return result;
 	rule = find_rule(msr);

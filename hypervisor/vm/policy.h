@@ -12,6 +12,8 @@ void policy_init(void);
 void policy_cpuid(struct vcpu *vcpu);
 /* EDX after power-up: the processor's signature (leaf 1 EAX). */
 uint32_t policy_signature(void);
+/* Bits of a guest-physical address. */
+uint32_t policy_physical_bits(void);
 /* CR4 bits that a guest may set. */
 uint64_t policy_cr4_mask(void);
 /* EFER bits that a guest may set, LMA included. */
