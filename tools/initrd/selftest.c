@@ -478,7 +478,7 @@ static bool wait_for_rtc(int rtc, int second, struct rtc_edge *edge)
 static void check_rtc(void)
 {
 	int rtc = open("/dev/rtc0", O_RDONLY);
-	struct rtc_edge now, first, last;
+	struct rtc_edge now, first = { 0 }, last;
 	double least, most;
 	int seconds = 0;
 	bool is_read;
