@@ -10,13 +10,13 @@
 #include <string.h>
 #include <time.h>
 
-#define OPERATION_MAX	 64
-#define OPERATION_SIZE	 40
-#define REASON_SIZE	 80
-#define FILE_SIZE_MAX	 (1 << 20)
-#define DEFAULT_HOST	 "qemu-svm"
-#define DEFAULT_TIMEOUT	 600
-#define GUEST_PASS_CODE	 1 /* 0 written to the debug-exit port */
+#define OPERATION_MAX   64
+#define OPERATION_SIZE  40
+#define REASON_SIZE     80
+#define FILE_SIZE_MAX   (1 << 20)
+#define DEFAULT_HOST    "qemu-svm"
+#define DEFAULT_TIMEOUT 600
+#define GUEST_PASS_CODE 1 /* 0 written to the debug-exit port */
 
 struct measurement {
 	char name[OPERATION_SIZE];
@@ -56,17 +56,17 @@ static const char help_text[] =
     "Exit status: 0 when the bench ran, whether or not each aim was met; else as 'posthorn run'.\n";
 
 static const struct option long_options[] = {
-	{ "json", required_argument, NULL, 'j' },
-	{ "cpus", required_argument, NULL, 'c' },
-	{ "append", required_argument, NULL, 'a' },
-	{ "guest", required_argument, NULL, 'g' },
-	{ "anchors", required_argument, NULL, 'n' },
-	{ "hypervisor", required_argument, NULL, 'y' },
-	{ "emulator", required_argument, NULL, 'e' },
-	{ "timeout", required_argument, NULL, 't' },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+    {"json", required_argument, NULL, 'j'},
+    {"cpus", required_argument, NULL, 'c'},
+    {"append", required_argument, NULL, 'a'},
+    {"guest", required_argument, NULL, 'g'},
+    {"anchors", required_argument, NULL, 'n'},
+    {"hypervisor", required_argument, NULL, 'y'},
+    {"emulator", required_argument, NULL, 'e'},
+    {"timeout", required_argument, NULL, 't'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 static int set_text(char **slot, const char *value)
@@ -123,8 +123,8 @@ static int parse(struct bench *bench, int argc, char **argv)
 	int option;
 
 	optind = 0;
-	while (status == CLI_OK &&
-	       (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
+	while (
+	    status == CLI_OK && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
 		status = apply(bench, option, optarg);
 	if (status == CLI_OK && optind < argc)
 		status = cli_fail(
@@ -149,8 +149,7 @@ static void take_line(struct bench *bench, const char *line)
 		measurement->is_measured = true;
 		measurement->ticks = ticks;
 	} else if (line[at] == '-') {
-		snprintf(measurement->reason, REASON_SIZE, "%s",
-		    line[at + 1] ? line + at + 2 : "");
+		snprintf(measurement->reason, REASON_SIZE, "%s", line[at + 1] ? line + at + 2 : "");
 	} else {
 		return;
 	}
@@ -199,14 +198,15 @@ static int measure(struct bench *bench)
 	fclose(stream);
 	if (status != GUEST_PASS_CODE) {
 		fprintf(stderr, "%s", console);
-		status = status >= CLI_USAGE && !(status & 1)
-			     ? status
-			     : cli_fail(CLI_VM_ABNORMAL, "the bench guest failed (status %d)", status);
+		status =
+		    status >= CLI_USAGE && !(status & 1)
+		        ? status
+		        : cli_fail(CLI_VM_ABNORMAL, "the bench guest failed (status %d)", status);
 	} else {
 		take_console(bench, console);
-		status = measured_count(bench) ? CLI_OK
-					       : cli_fail(CLI_VM_ABNORMAL,
-						     "the bench guest printed no measurement");
+		status = measured_count(bench)
+		             ? CLI_OK
+		             : cli_fail(CLI_VM_ABNORMAL, "the bench guest printed no measurement");
 	}
 	free(console);
 	return status;
@@ -234,7 +234,8 @@ static const cJSON *read_anchors(const struct bench *bench, cJSON **document)
 	const cJSON *host = NULL;
 
 	if (!text) {
-		cli_fail(CLI_BAD_INPUT, "cannot read '%s': %s", bench->anchors_path, strerror(errno));
+		cli_fail(
+		    CLI_BAD_INPUT, "cannot read '%s': %s", bench->anchors_path, strerror(errno));
 		return NULL;
 	}
 	*document = cJSON_Parse(text);
@@ -242,7 +243,8 @@ static const cJSON *read_anchors(const struct bench *bench, cJSON **document)
 	host = cJSON_GetObjectItemCaseSensitive(
 	    cJSON_GetObjectItemCaseSensitive(*document, "hosts"), DEFAULT_HOST);
 	if (!cJSON_IsObject(host)) {
-		cli_fail(CLI_BAD_INPUT, "'%s' has no anchors of " DEFAULT_HOST, bench->anchors_path);
+		cli_fail(
+		    CLI_BAD_INPUT, "'%s' has no anchors of " DEFAULT_HOST, bench->anchors_path);
 		return NULL;
 	}
 	return host;
@@ -303,15 +305,14 @@ static void print_all(const struct bench *bench, const cJSON *anchors)
 	{
 		if (find(bench, anchor->string))
 			continue;
-		printf("%-28s%10s%10.0f%10.0f  MISSED: not in the bench guest\n", anchor->string, "-",
-		    number_of(anchor, "kvm"), number_of(anchor, "aim"));
+		printf("%-28s%10s%10.0f%10.0f  MISSED: not in the bench guest\n", anchor->string,
+		    "-", number_of(anchor, "kvm"), number_of(anchor, "aim"));
 		missed_count++;
 	}
 	printf("%u of %d aims missed\n", missed_count, cJSON_GetArraySize(anchors));
 }
 
-static void add_measurement(
-    cJSON *list, const struct measurement *measurement, const cJSON *anchor)
+static void add_measurement(cJSON *list, const struct measurement *measurement, const cJSON *anchor)
 {
 	cJSON *entry = cJSON_AddObjectToObject(list, measurement->name);
 
@@ -364,8 +365,8 @@ static int save(const struct bench *bench, const cJSON *anchors)
 		saved = fclose(file) == 0 && saved;
 	cJSON_free(text);
 	return saved ? CLI_OK
-		     : cli_fail(CLI_IO_ERROR, "cannot write '%s': %s", bench->json_path,
-			   strerror(errno));
+	             : cli_fail(CLI_IO_ERROR, "cannot write '%s': %s", bench->json_path,
+	                   strerror(errno));
 }
 
 static int bench_run(struct bench *bench)

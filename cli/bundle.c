@@ -105,8 +105,7 @@ static int copy_data(struct bundle_writer *writer, int file, const char *path, u
 	return CLI_OK;
 }
 
-static int add_open_file(
-    struct bundle_writer *writer, const char *name, int file, const char *path)
+static int add_open_file(struct bundle_writer *writer, const char *name, int file, const char *path)
 {
 	struct stat facts;
 	int status;
@@ -114,7 +113,8 @@ static int add_open_file(
 	if (fstat(file, &facts))
 		return cli_fail(CLI_BAD_INPUT, "cannot read '%s': %s", path, strerror(errno));
 	if (facts.st_size > NEWC_FILE_MAX)
-		return cli_fail(CLI_BAD_INPUT, "'%s' is larger than 4 GiB; give a smaller file", path);
+		return cli_fail(
+		    CLI_BAD_INPUT, "'%s' is larger than 4 GiB; give a smaller file", path);
 	status = begin_member(writer, name, (uint64_t)facts.st_size);
 	if (status == CLI_OK)
 		status = copy_data(writer, file, path, (uint64_t)facts.st_size);
@@ -122,8 +122,8 @@ static int add_open_file(
 }
 
 /* Add the file @path as VM_NAME/@name. */
-static int add_file(struct bundle_writer *writer, const struct vm_options *vm, const char *name,
-    const char *path)
+static int add_file(
+    struct bundle_writer *writer, const struct vm_options *vm, const char *name, const char *path)
 {
 	char *member = cli_format("%s/%s", vm->name, name);
 	int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -173,7 +173,7 @@ static int add_all(struct bundle_writer *writer, const struct run_options *optio
 
 int bundle_write(const struct run_options *options, const char *path)
 {
-	struct bundle_writer writer = { archive_write_new(), path };
+	struct bundle_writer writer = {archive_write_new(), path};
 	int status;
 
 	if (!writer.archive)

@@ -13,7 +13,7 @@
 #define MIB (1ULL << 20)
 /* What a hypervisor of many pages needs beside its guests: image, per-CPU stacks, tables. */
 #define HOST_BASE_MEMORY (64 * MIB)
-#define HOST_CPU_MEMORY	 (2 * MIB)
+#define HOST_CPU_MEMORY  (2 * MIB)
 
 static int check_readable(const char *what, const char *path, uint64_t *size)
 {
@@ -26,8 +26,8 @@ static int check_readable(const char *what, const char *path, uint64_t *size)
 
 		if (file >= 0)
 			close(file);
-		return cli_fail(CLI_BAD_INPUT, "cannot read %s '%s': %s; check the path", what, path,
-		    strerror(error));
+		return cli_fail(CLI_BAD_INPUT, "cannot read %s '%s': %s; check the path", what,
+		    path, strerror(error));
 	}
 	close(file);
 	is_regular = S_ISREG(status.st_mode);
@@ -50,8 +50,8 @@ static int check_image(struct vm_options *vm, uint64_t *need)
 		return cli_fail(
 		    CLI_BAD_INPUT, "cannot read kernel '%s': %s", vm->image, strerror(errno));
 	if (facts.problem)
-		return cli_fail(CLI_BAD_INPUT, "'%s' is %s; give an x86-64 one", vm->image,
-		    facts.problem);
+		return cli_fail(
+		    CLI_BAD_INPUT, "'%s' is %s; give an x86-64 one", vm->image, facts.problem);
 	if (facts.kind == IMAGE_UNKNOWN)
 		return cli_fail(CLI_BAD_INPUT,
 		    "'%s' is not a kernel; give a Linux bzImage or a multiboot ELF", vm->image);
@@ -66,9 +66,11 @@ static int check_image(struct vm_options *vm, uint64_t *need)
 static int check_kind(const struct vm_options *vm)
 {
 	if (vm->kind == IMAGE_LINUX && vm->module_count)
-		return cli_fail(CLI_USAGE, "--module is for multiboot guests; for Linux use --initrd");
+		return cli_fail(
+		    CLI_USAGE, "--module is for multiboot guests; for Linux use --initrd");
 	if (vm->kind == IMAGE_MULTIBOOT && vm->initrd)
-		return cli_fail(CLI_USAGE, "--initrd is for Linux; for multiboot guests use --module");
+		return cli_fail(
+		    CLI_USAGE, "--initrd is for Linux; for multiboot guests use --module");
 	if (vm->append && strpbrk(vm->append, "\n\r"))
 		return cli_fail(CLI_USAGE, "--append holds a line break; give one line");
 	return CLI_OK;
@@ -80,8 +82,8 @@ static int check_vm(struct vm_options *vm)
 	int status;
 
 	if (!vm->image)
-		return cli_fail(
-		    CLI_USAGE, "no guest; give --kernel, --guest or --vm (see 'posthorn run --help')");
+		return cli_fail(CLI_USAGE,
+		    "no guest; give --kernel, --guest or --vm (see 'posthorn run --help')");
 	status = check_image(vm, &need);
 	if (status == CLI_OK)
 		status = check_kind(vm);
@@ -90,8 +92,9 @@ static int check_vm(struct vm_options *vm)
 	for (uint32_t i = 0; status == CLI_OK && i < vm->module_count; i++)
 		status = check_readable("module", vm->modules[i], &need);
 	if (status == CLI_OK && vm->memory < need)
-		status = cli_fail(CLI_USAGE, "too little memory for '%s': %llu KiB; give --memory=%lluM or more",
-		    vm->image, (unsigned long long)(vm->memory / 1024),
+		status = cli_fail(CLI_USAGE,
+		    "too little memory for '%s': %llu KiB; give --memory=%lluM or more", vm->image,
+		    (unsigned long long)(vm->memory / 1024),
 		    (unsigned long long)((need + MIB - 1) / MIB));
 	return status;
 }
@@ -105,7 +108,8 @@ static int name_vms(struct run_options *options)
 			snprintf(vm->name, sizeof(vm->name), "vm%u", i);
 		for (uint32_t other = 0; other < i; other++) {
 			if (!strcmp(vm->name, options->vms[other].name))
-				return cli_fail(CLI_USAGE, "two VMs are named '%s'; give --name", vm->name);
+				return cli_fail(
+				    CLI_USAGE, "two VMs are named '%s'; give --name", vm->name);
 		}
 	}
 	return CLI_OK;
@@ -168,7 +172,8 @@ int options_check(struct run_options *options)
 	if (!options->host_memory)
 		options->host_memory = needed;
 	if (options->host_memory < needed)
-		return cli_fail(CLI_USAGE, "--host-memory is too little for these VMs; give %lluM or more",
+		return cli_fail(CLI_USAGE,
+		    "--host-memory is too little for these VMs; give %lluM or more",
 		    (unsigned long long)(needed / MIB));
 	return CLI_OK;
 }

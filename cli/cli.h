@@ -14,17 +14,17 @@
  * code, (v << 1) | 1, is always odd, so neither can be taken for the other.
  */
 enum cli_status {
-	CLI_OK		  = 0,
-	CLI_USAGE	  = 64,
-	CLI_BAD_INPUT	  = 66,
-	CLI_NO_EMULATOR	  = 68,
-	CLI_PANIC	  = 70,
-	CLI_VM_ABNORMAL	  = 72,
-	CLI_IO_ERROR	  = 74,
-	CLI_REFUSED	  = 76,
+	CLI_OK = 0,
+	CLI_USAGE = 64,
+	CLI_BAD_INPUT = 66,
+	CLI_NO_EMULATOR = 68,
+	CLI_PANIC = 70,
+	CLI_VM_ABNORMAL = 72,
+	CLI_IO_ERROR = 74,
+	CLI_REFUSED = 76,
 	CLI_NOT_SUPPORTED = 78,
-	CLI_TIMEOUT	  = 124,
-	CLI_INTERRUPTED	  = 130,
+	CLI_TIMEOUT = 124,
+	CLI_INTERRUPTED = 130,
 };
 
 /* Print "posthorn: MESSAGE" as one line on standard error; returns @status. */

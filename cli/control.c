@@ -48,7 +48,7 @@ static bool is_normal_reason(const char *reason)
 /* "@vm NAME stopped REASON code=N"; the reason "error:TEXT" may hold blanks. */
 static bool take_verdict(struct control *control, const char *line)
 {
-	struct vm_verdict verdict = { 0 };
+	struct vm_verdict verdict = {0};
 	const char *code = strstr(line, " code=");
 	size_t length;
 	int at = 0;
@@ -98,7 +98,8 @@ void control_feed(struct control *control, const char *bytes, size_t size)
 			if (control->length)
 				take_line(control, control->line);
 			control->length = 0;
-		} else if (bytes[i] != '\r' && bytes[i] && control->length + 1 < CONTROL_LINE_SIZE) {
+		} else if (bytes[i] != '\r' && bytes[i] &&
+		           control->length + 1 < CONTROL_LINE_SIZE) {
 			control->line[control->length++] = bytes[i];
 		}
 	}
@@ -113,7 +114,8 @@ int control_status(const struct control *control, uint32_t vm_count)
 		const struct vm_verdict *verdict = &control->verdicts[i];
 
 		if (verdict->is_abnormal)
-			status = cli_fail(CLI_VM_ABNORMAL, "%s stopped: %s", verdict->name, verdict->reason);
+			status = cli_fail(
+			    CLI_VM_ABNORMAL, "%s stopped: %s", verdict->name, verdict->reason);
 		else if (verdict->code > highest)
 			highest = verdict->code;
 	}

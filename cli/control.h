@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#define CONTROL_LINE_SIZE 4096
+#define CONTROL_LINE_SIZE  4096
 #define CONTROL_TAIL_COUNT 64
 
 struct vm_verdict {
@@ -22,8 +22,8 @@ struct vm_verdict {
 struct control {
 	char line[CONTROL_LINE_SIZE];
 	size_t length;
-	FILE *log;	 /* where log lines go, or NULL */
-	bool is_verbose; /* log lines on standard error, too */
+	FILE *log;                      /* where log lines go, or NULL */
+	bool is_verbose;                /* log lines on standard error, too */
 	char *tail[CONTROL_TAIL_COUNT]; /* the last log lines, a ring */
 	size_t tail_next;
 	struct vm_verdict verdicts[VM_MAX];

@@ -15,21 +15,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CPUID_ENTRY_MAX	     256
-#define CPUID_AMD_FEATURES   0x80000001u
-#define CPUID_AMD_ECX_SVM    (1u << 2)
+#define CPUID_ENTRY_MAX    256
+#define CPUID_AMD_FEATURES 0x80000001u
+#define CPUID_AMD_ECX_SVM  (1u << 2)
 
 static bool lists_svm(int kvm)
 {
-	struct kvm_cpuid2 *cpuid = cli_allocate(
-	    sizeof(*cpuid) + CPUID_ENTRY_MAX * sizeof(cpuid->entries[0]));
+	struct kvm_cpuid2 *cpuid =
+	    cli_allocate(sizeof(*cpuid) + CPUID_ENTRY_MAX * sizeof(cpuid->entries[0]));
 	bool found = false;
 
 	cpuid->nent = CPUID_ENTRY_MAX;
 	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) == 0) {
 		for (uint32_t i = 0; i < cpuid->nent; i++)
 			found = found || (cpuid->entries[i].function == CPUID_AMD_FEATURES &&
-					     (cpuid->entries[i].ecx & CPUID_AMD_ECX_SVM));
+			                     (cpuid->entries[i].ecx & CPUID_AMD_ECX_SVM));
 	}
 	free(cpuid);
 	return found;
@@ -55,8 +55,8 @@ static int choose_accelerator(const struct run_options *options, bool *uses_kvm)
 		return CLI_OK;
 	*uses_kvm = kvm_offers_svm();
 	if (options->accelerator == ACCELERATOR_KVM && !*uses_kvm)
-		return cli_fail(CLI_NOT_SUPPORTED,
-		    "not supported here: /dev/kvm does not open or does not offer SVM; use --accel=tcg");
+		return cli_fail(CLI_NOT_SUPPORTED, "not supported here: /dev/kvm does not open or "
+		                                   "does not offer SVM; use --accel=tcg");
 	return CLI_OK;
 }
 
@@ -131,7 +131,7 @@ void emulator_arguments_free(struct emulator_arguments *arguments)
 static void print_quoted(const char *text)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789-_=+:,./@%";
+	                            "0123456789-_=+:,./@%";
 
 	if (*text && !text[strspn(text, plain)]) {
 		fputs(text, stdout);
@@ -199,7 +199,8 @@ static int spawn(struct emulator *emulator, const struct run_options *options, c
 		if (emulator->process == 0)
 			become_emulator(program, arguments.values, parent);
 		if (emulator->process < 0)
-			status = cli_fail(CLI_IO_ERROR, "cannot start a process: %s", strerror(errno));
+			status =
+			    cli_fail(CLI_IO_ERROR, "cannot start a process: %s", strerror(errno));
 	}
 	emulator_arguments_free(&arguments);
 	return status;

@@ -9,21 +9,21 @@
 #include <unistd.h>
 
 /* Linux boot protocol, setup header. */
-#define SETUP_MAGIC_AT	   0x202
-#define SETUP_VERSION_AT   0x206
+#define SETUP_MAGIC_AT      0x202
+#define SETUP_VERSION_AT    0x206
 #define SETUP_XLOADFLAGS_AT 0x236
-#define SETUP_INIT_SIZE_AT 0x260
-#define SETUP_END	   0x264
-#define SETUP_MAGIC	   0x53726448u /* "HdrS" */
-#define SETUP_VERSION_MIN  0x020cu     /* 2.12: xloadflags */
-#define XLF_KERNEL_64	   1u
+#define SETUP_INIT_SIZE_AT  0x260
+#define SETUP_END           0x264
+#define SETUP_MAGIC         0x53726448u /* "HdrS" */
+#define SETUP_VERSION_MIN   0x020cu     /* 2.12: xloadflags */
+#define XLF_KERNEL_64       1u
 
 /* Multiboot specification: the header lies in the first 8192 bytes, 4-byte aligned. */
 #define MULTIBOOT_SEARCH 8192
-#define MULTIBOOT_MAGIC	 0x1badb002u
+#define MULTIBOOT_MAGIC  0x1badb002u
 
-#define LOW_MEMORY	  (1ULL << 20)
-#define MULTIBOOT_ROOM	  (1ULL << 20)
+#define LOW_MEMORY     (1ULL << 20)
+#define MULTIBOOT_ROOM (1ULL << 20)
 
 static uint32_t read32(const uint8_t *bytes)
 {

@@ -17,12 +17,12 @@
 #include <unistd.h>
 
 static const char grub_config[] = "set timeout=0\n"
-				  "menuentry \"Posthorn\" {\n"
-				  "\tmultiboot /boot/posthorn.elf\n"
-				  "\tmodule /boot/bundle\n"
-				  "}\n";
+                                  "menuentry \"Posthorn\" {\n"
+                                  "\tmultiboot /boot/posthorn.elf\n"
+                                  "\tmodule /boot/bundle\n"
+                                  "}\n";
 
-static const char *const folders[] = { "boot", "boot/grub" };
+static const char *const folders[] = {"boot", "boot/grub"};
 
 static int make_folders(const char *folder)
 {
@@ -32,8 +32,9 @@ static int make_folders(const char *folder)
 
 		free(path);
 		if (result)
-			return cli_fail(CLI_IO_ERROR, "cannot make a folder in '%s': %s; set TMPDIR",
-			    folder, strerror(errno));
+			return cli_fail(CLI_IO_ERROR,
+			    "cannot make a folder in '%s': %s; set TMPDIR", folder,
+			    strerror(errno));
 	}
 	return CLI_OK;
 }
@@ -48,7 +49,7 @@ static int write_grub_config(const char *folder)
 		written = fclose(file) == 0 && written;
 	free(path);
 	return written ? CLI_OK
-		       : cli_fail(CLI_IO_ERROR, "cannot write in '%s'; set TMPDIR", folder);
+	               : cli_fail(CLI_IO_ERROR, "cannot write in '%s'; set TMPDIR", folder);
 }
 
 static int copy_file(const char *from, const char *to)
@@ -127,7 +128,7 @@ int iso_write(const struct run_options *options, const char *folder)
 
 	if (!program)
 		return cli_fail(CLI_NO_EMULATOR, "no grub-mkrescue; install it by 'apt-get install "
-						 "grub-common grub-pc-bin xorriso mtools'");
+		                                 "grub-common grub-pc-bin xorriso mtools'");
 	status = make_folders(folder);
 	if (status == CLI_OK)
 		status = write_grub_config(folder);

@@ -60,10 +60,10 @@ static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "run", cli_run },
-	{ "bench", cli_bench },
-	{ "lab", run_lab },
-	{ "trace", run_trace },
+    {"run", cli_run},
+    {"bench", cli_bench},
+    {"lab", run_lab},
+    {"trace", run_trace},
 };
 
 int main(int argc, char **argv)

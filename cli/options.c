@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define DEFAULT_CPU_COUNT 1
-#define DEFAULT_MEMORY	  (256ULL << 20)
+#define DEFAULT_MEMORY    (256ULL << 20)
 
 const char run_help_text[] =
     "Usage: posthorn run [OPTION]...\n"
@@ -85,33 +85,33 @@ enum option_id {
 };
 
 static const struct option long_options[] = {
-	{ "kernel", required_argument, NULL, OPTION_NEW_IMAGE },
-	{ "guest", required_argument, NULL, OPTION_NEW_IMAGE },
-	{ "vm", required_argument, NULL, OPTION_VM_FILE },
-	{ "initrd", required_argument, NULL, OPTION_VM_SETTING },
-	{ "module", required_argument, NULL, OPTION_VM_SETTING },
-	{ "append", required_argument, NULL, OPTION_VM_SETTING },
-	{ "cpus", required_argument, NULL, OPTION_VM_SETTING },
-	{ "memory", required_argument, NULL, OPTION_VM_SETTING },
-	{ "name", required_argument, NULL, OPTION_VM_SETTING },
-	{ "pin", no_argument, NULL, OPTION_VM_SETTING },
-	{ "migrate", required_argument, NULL, OPTION_VM_SETTING },
-	{ "host", required_argument, NULL, OPTION_HOST },
-	{ "pcpus", required_argument, NULL, OPTION_PCPUS },
-	{ "host-memory", required_argument, NULL, OPTION_HOST_MEMORY },
-	{ "accel", required_argument, NULL, OPTION_ACCELERATOR },
-	{ "icount", no_argument, NULL, OPTION_ICOUNT },
-	{ "emulator", required_argument, NULL, OPTION_EMULATOR },
-	{ "hypervisor", required_argument, NULL, OPTION_HYPERVISOR },
-	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
-	{ "log", required_argument, NULL, OPTION_LOG },
-	{ "verbose", no_argument, NULL, OPTION_VERBOSE },
-	{ "no-tables", no_argument, NULL, OPTION_NO_TABLES },
-	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
-	{ "bundle", required_argument, NULL, OPTION_BUNDLE },
-	{ "iso", required_argument, NULL, OPTION_ISO },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+    {"kernel", required_argument, NULL, OPTION_NEW_IMAGE},
+    {"guest", required_argument, NULL, OPTION_NEW_IMAGE},
+    {"vm", required_argument, NULL, OPTION_VM_FILE},
+    {"initrd", required_argument, NULL, OPTION_VM_SETTING},
+    {"module", required_argument, NULL, OPTION_VM_SETTING},
+    {"append", required_argument, NULL, OPTION_VM_SETTING},
+    {"cpus", required_argument, NULL, OPTION_VM_SETTING},
+    {"memory", required_argument, NULL, OPTION_VM_SETTING},
+    {"name", required_argument, NULL, OPTION_VM_SETTING},
+    {"pin", no_argument, NULL, OPTION_VM_SETTING},
+    {"migrate", required_argument, NULL, OPTION_VM_SETTING},
+    {"host", required_argument, NULL, OPTION_HOST},
+    {"pcpus", required_argument, NULL, OPTION_PCPUS},
+    {"host-memory", required_argument, NULL, OPTION_HOST_MEMORY},
+    {"accel", required_argument, NULL, OPTION_ACCELERATOR},
+    {"icount", no_argument, NULL, OPTION_ICOUNT},
+    {"emulator", required_argument, NULL, OPTION_EMULATOR},
+    {"hypervisor", required_argument, NULL, OPTION_HYPERVISOR},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"log", required_argument, NULL, OPTION_LOG},
+    {"verbose", no_argument, NULL, OPTION_VERBOSE},
+    {"no-tables", no_argument, NULL, OPTION_NO_TABLES},
+    {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+    {"bundle", required_argument, NULL, OPTION_BUNDLE},
+    {"iso", required_argument, NULL, OPTION_ISO},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 static struct vm_options *push_vm(struct run_options *options)
@@ -220,7 +220,8 @@ static int apply_flag(bool *flag, bool value)
 static int apply_host_memory(struct run_options *options, const char *value)
 {
 	if (!cli_parse_size(value, &options->host_memory))
-		return cli_fail(CLI_USAGE, "--host-memory must be a size such as 2G, not '%s'", value);
+		return cli_fail(
+		    CLI_USAGE, "--host-memory must be a size such as 2G, not '%s'", value);
 	return CLI_OK;
 }
 
@@ -283,10 +284,10 @@ int options_parse(struct run_options *options, int argc, char **argv)
 	int id, index = 0;
 
 	optind = 0;
-	while (status == CLI_OK &&
-	       (id = getopt_long(argc, argv, "h", long_options, &index)) != -1)
+	while (status == CLI_OK && (id = getopt_long(argc, argv, "h", long_options, &index)) != -1)
 		status = apply_option(options, id, long_options[index].name, optarg);
 	if (status == CLI_OK && optind < argc)
-		status = cli_fail(CLI_USAGE, "'%s' is no option; try 'posthorn run --help'", argv[optind]);
+		status = cli_fail(
+		    CLI_USAGE, "'%s' is no option; try 'posthorn run --help'", argv[optind]);
 	return status;
 }

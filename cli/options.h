@@ -5,7 +5,7 @@
 
 #include "cli/cli.h"
 
-#define VM_MAX	       16
+#define VM_MAX         16
 #define VM_MODULE_MAX  8
 #define VM_NAME_SIZE   16
 #define VM_CPU_MAX     64
@@ -25,7 +25,7 @@ struct vm_options {
 	uint64_t memory; /* bytes */
 	char *image;
 	bool must_be_multiboot; /* given by --guest */
-	enum image_kind kind;	/* by content; set by options_check() */
+	enum image_kind kind;   /* by content; set by options_check() */
 	char *initrd;
 	char *append;
 	char *modules[VM_MODULE_MAX];
@@ -50,12 +50,12 @@ struct run_options {
 	bool is_dry_run;
 	bool is_verbose;
 	bool shows_help;
-	bool wants_tables; /* print the delivery tables at the end */
+	bool wants_tables;        /* print the delivery tables at the end */
 	uint32_t timeout_seconds; /* 0 = none */
 	char *log_path;
 	char *iso_path;
 	char *bundle_path;
-	char *emulator;	  /* program name or path */
+	char *emulator;   /* program name or path */
 	char *hypervisor; /* path of posthorn.elf */
 };
 

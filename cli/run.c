@@ -61,11 +61,11 @@ static int print_command_line(const struct run_options *options)
 	return status;
 }
 
-static int boot(const struct run_options *options, const char *folder, FILE *console,
-    struct control *control)
+static int boot(
+    const struct run_options *options, const char *folder, FILE *console, struct control *control)
 {
 	char *bundle = options->bundle_path ? cli_duplicate(options->bundle_path)
-					    : cli_format("%s/bundle", folder);
+	                                    : cli_format("%s/bundle", folder);
 	int status = bundle_write(options, bundle);
 
 	if (status == CLI_OK)

@@ -15,12 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define INPUT_SIZE	256
-#define OUTPUT_SIZE	4096
-#define ESCAPE_KEY	0x01 /* Ctrl-A */
-#define TABLES_WAIT_MS	300
-#define STOP_WAIT_MS	3000
-#define TAIL_OF_PANIC	CONTROL_TAIL_COUNT
+#define INPUT_SIZE      256
+#define OUTPUT_SIZE     4096
+#define ESCAPE_KEY      0x01 /* Ctrl-A */
+#define TABLES_WAIT_MS  300
+#define STOP_WAIT_MS    3000
+#define TAIL_OF_PANIC   CONTROL_TAIL_COUNT
 #define TAIL_OF_REFUSAL 3
 
 /* QEMU's isa-debug-exit turns value v into status (v << 1) | 1. */
@@ -200,8 +200,8 @@ static void read_input(struct session *session)
 
 static void write_pending(struct session *session)
 {
-	ssize_t written = send(
-	    session->emulator.console, session->pending, session->pending_size, MSG_NOSIGNAL);
+	ssize_t written =
+	    send(session->emulator.console, session->pending, session->pending_size, MSG_NOSIGNAL);
 
 	if (written <= 0)
 		return;
@@ -272,10 +272,10 @@ static int run_timers(struct session *session)
 static void wait_once(struct session *session)
 {
 	struct pollfd polls[SOURCE_COUNT] = {
-		[SOURCE_SIGNAL] = { .fd = session->signals, .events = POLLIN },
-		[SOURCE_CONTROL] = { .fd = session->emulator.control, .events = POLLIN },
-		[SOURCE_CONSOLE] = { .fd = session->emulator.console, .events = POLLIN },
-		[SOURCE_INPUT] = { .fd = -1, .events = POLLIN },
+	    [SOURCE_SIGNAL] = {.fd = session->signals, .events = POLLIN},
+	    [SOURCE_CONTROL] = {.fd = session->emulator.control, .events = POLLIN},
+	    [SOURCE_CONSOLE] = {.fd = session->emulator.console, .events = POLLIN},
+	    [SOURCE_INPUT] = {.fd = -1, .events = POLLIN},
 	};
 
 	if (session->pending_size)
@@ -306,10 +306,10 @@ static void wait_once(struct session *session)
 /* What the emulator wrote before it ended is still in the sockets. */
 static void drain(struct session *session)
 {
-	int channels[] = { session->emulator.console, session->emulator.control };
+	int channels[] = {session->emulator.console, session->emulator.control};
 
 	for (size_t i = 0; i < 2; i++) {
-		struct pollfd ready = { .fd = channels[i], .events = POLLIN };
+		struct pollfd ready = {.fd = channels[i], .events = POLLIN};
 
 		if (channels[i] < 0)
 			continue;
@@ -351,8 +351,8 @@ static int status_of(const struct session *session)
 	case ENDING_SIGNAL:
 		return cli_fail(CLI_INTERRUPTED, "interrupted");
 	case ENDING_TIMEOUT:
-		return cli_fail(CLI_TIMEOUT, "stopped after %u seconds",
-		    session->options->timeout_seconds);
+		return cli_fail(
+		    CLI_TIMEOUT, "stopped after %u seconds", session->options->timeout_seconds);
 	case ENDING_OUTPUT:
 		return cli_fail(CLI_IO_ERROR, "cannot write the guest's output");
 	default:
@@ -360,10 +360,10 @@ static int status_of(const struct session *session)
 	}
 }
 
-int session_run(const struct run_options *options, const char *bundle, FILE *console,
-    struct control *control)
+int session_run(
+    const struct run_options *options, const char *bundle, FILE *console, struct control *control)
 {
-	struct session session = { .options = options, .control = control, .console = console };
+	struct session session = {.options = options, .control = control, .console = console};
 	sigset_t set;
 	int status = emulator_start(&session.emulator, options, bundle);
 

@@ -13,8 +13,8 @@
  * the terminal is used only when @console is stdout. @control must be initialised and holds
  * what Posthorn said. Returns the exit status.
  */
-int session_run(const struct run_options *options, const char *bundle, FILE *console,
-    struct control *control);
+int session_run(
+    const struct run_options *options, const char *bundle, FILE *console, struct control *control);
 
 /*
  * Block the signals that end a run, so that they are taken in order and temporary files go

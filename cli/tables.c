@@ -99,8 +99,8 @@ static uint64_t count_at(const struct vm_table *table, uint32_t cpu, uint32_t ke
 	return table->counts[cpu] ? table->counts[cpu][key] : 0;
 }
 
-static void print_row(const struct vm_table *table, uint32_t key,
-    const char *label, uint32_t first, uint32_t end, FILE *out)
+static void print_row(const struct vm_table *table, uint32_t key, const char *label, uint32_t first,
+    uint32_t end, FILE *out)
 {
 	uint64_t total = 0;
 
@@ -131,9 +131,9 @@ enum section {
 };
 
 static const char *const section_titles[] = {
-	[SECTION_POSTED] = "posted, by source",
-	[SECTION_DELIVERY] = "delivery",
-	[SECTION_EXITS] = "exits, by reason",
+    [SECTION_POSTED] = "posted, by source",
+    [SECTION_DELIVERY] = "delivery",
+    [SECTION_EXITS] = "exits, by reason",
 };
 
 /* The section of @key; *@label receives the key without the section's prefix. */

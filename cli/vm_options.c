@@ -27,7 +27,8 @@ static int apply_number(
 	uint64_t number;
 
 	if (!cli_parse_number(value, min, max, &number)) {
-		*error = cli_format("%s must be a number from %u to %u, not '%s'", key, min, max, value);
+		*error =
+		    cli_format("%s must be a number from %u to %u, not '%s'", key, min, max, value);
 		return CLI_USAGE;
 	}
 	*slot = (uint32_t)number;
@@ -55,8 +56,8 @@ static int apply_module(struct vm_options *vm, const char *value, char **error)
 static int apply_name(struct vm_options *vm, const char *value, char **error)
 {
 	if (!is_name(value)) {
-		*error = cli_format("name must be 1 to %d of a-z, 0-9 and '-', not '%s'",
-		    VM_NAME_SIZE - 1, value);
+		*error = cli_format(
+		    "name must be 1 to %d of a-z, 0-9 and '-', not '%s'", VM_NAME_SIZE - 1, value);
 		return CLI_USAGE;
 	}
 	strcpy(vm->name, value);
@@ -157,7 +158,8 @@ int vm_file_read(struct vm_options *vm, const char *path)
 	int status = CLI_OK;
 
 	if (!file)
-		return cli_fail(CLI_BAD_INPUT, "cannot read --vm file '%s': %s", path, strerror(errno));
+		return cli_fail(
+		    CLI_BAD_INPUT, "cannot read --vm file '%s': %s", path, strerror(errno));
 	while (status == CLI_OK && getline(&line, &size, file) >= 0) {
 		char *text = trim(line);
 
@@ -166,7 +168,8 @@ int vm_file_read(struct vm_options *vm, const char *path)
 			status = apply_line(vm, path, text, &error);
 	}
 	if (ferror(file))
-		status = cli_fail(CLI_BAD_INPUT, "cannot read --vm file '%s': %s", path, strerror(errno));
+		status = cli_fail(
+		    CLI_BAD_INPUT, "cannot read --vm file '%s': %s", path, strerror(errno));
 	else if (status != CLI_OK)
 		status = cli_fail(CLI_BAD_INPUT, "%s:%zu: %s", path, number, error);
 	free(error);

@@ -25,24 +25,24 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CPU_MAX		 64
-#define DEBUG_EXIT_PORT	 0xf4
-#define TICK_COUNT_MIN	 10
-#define TICK_DEADLINE_MS 20000
-#define PING_COUNT	 200
-#define PING_IPI_MIN	 20
-#define CALL_COUNT	 100
-#define CALL_DEADLINE_MS 20000
-#define UART_LINE	 64
-#define UART_LINE_COUNT	 8
-#define SLEEP_LATE_MS	 250
-#define SLEEP_TRIES	 3
+#define CPU_MAX            64
+#define DEBUG_EXIT_PORT    0xf4
+#define TICK_COUNT_MIN     10
+#define TICK_DEADLINE_MS   20000
+#define PING_COUNT         200
+#define PING_IPI_MIN       20
+#define CALL_COUNT         100
+#define CALL_DEADLINE_MS   20000
+#define UART_LINE          64
+#define UART_LINE_COUNT    8
+#define SLEEP_LATE_MS      250
+#define SLEEP_TRIES        3
 #define CLOCK_TOLERANCE_MS 25 /* /proc/uptime counts hundredths */
-#define RTC_SECONDS	 2
-#define RTC_DEADLINE_MS	 5000
-#define WATCHDOG_SECONDS 150
-#define PM_TIMER_HZ	 3579545.0
-#define FADT_PM_TMR_BLK	 76
+#define RTC_SECONDS        2
+#define RTC_DEADLINE_MS    5000
+#define WATCHDOG_SECONDS   150
+#define PM_TIMER_HZ        3579545.0
+#define FADT_PM_TMR_BLK    76
 
 struct row {
 	long count[CPU_MAX];
@@ -116,17 +116,17 @@ static bool add_interrupt_rows(const char *key, struct row *row)
 
 static struct row read_rows(const char *const keys[])
 {
-	struct row row = { { 0 } };
+	struct row row = {{0}};
 
 	for (; *keys; keys++)
 		add_interrupt_rows(*keys, &row);
 	return row;
 }
 
-static const char *const local_timer_keys[] = { "LOC:", NULL };
+static const char *const local_timer_keys[] = {"LOC:", NULL};
 /* A wake-up of another CPU may travel as a reschedule or as a function-call IPI. */
-static const char *const ipi_keys[] = { "RES:", "CAL:", "TLB:", NULL };
-static const char *const call_keys[] = { "CAL:", NULL };
+static const char *const ipi_keys[] = {"RES:", "CAL:", "TLB:", NULL};
+static const char *const call_keys[] = {"CAL:", NULL};
 
 /* Write " cpuI +N" for each CPU into @text; returns the least growth. */
 static long describe_growth(
@@ -142,8 +142,8 @@ static long describe_growth(
 		if (!cpu || growth < least)
 			least = growth;
 		if (used < size)
-			used += (size_t)snprintf(
-			    text + used, size - used, " cpu%d +%ld", cpu, growth);
+			used +=
+			    (size_t)snprintf(text + used, size - used, " cpu%d +%ld", cpu, growth);
 	}
 	return least;
 }
@@ -190,7 +190,7 @@ static void *spin_until_ticks(void *argument)
 /* All CPUs at once, so that a timer lost on one CPU while another is busy shows. */
 static void check_timer(void)
 {
-	struct worker workers[CPU_MAX] = { 0 };
+	struct worker workers[CPU_MAX] = {0};
 	char text[1024];
 	size_t used = 0;
 	bool passed = true;
@@ -228,7 +228,7 @@ static void *echo_bytes(void *argument)
 static bool ping_pong(int from, int to)
 {
 	int there[2], back[2];
-	struct worker echo = { .cpu = to };
+	struct worker echo = {.cpu = to};
 	char byte = 'p';
 	int done = 0;
 
@@ -303,7 +303,7 @@ static long least_call_growth(const struct row *before)
  */
 static void check_call_ipis(void)
 {
-	struct worker workers[CPU_MAX] = { 0 };
+	struct worker workers[CPU_MAX] = {0};
 	struct row before, after;
 	double deadline = now_ms() + CALL_DEADLINE_MS;
 	char text[1024];
@@ -348,7 +348,7 @@ static bool write_lines(int tty)
 static void check_uart(void)
 {
 	int tty = open("/dev/ttyS0", O_RDWR | O_NOCTTY);
-	struct row before = { { 0 } }, after = { { 0 } };
+	struct row before = {{0}}, after = {{0}};
 	long total = 0;
 	bool written;
 
@@ -422,7 +422,7 @@ static void report_clock(
     const char *name, const char *clock, double counted, const struct sleep_times *times)
 {
 	report(counted > times->slept - CLOCK_TOLERANCE_MS &&
-		   counted < times->around + CLOCK_TOLERANCE_MS,
+	           counted < times->around + CLOCK_TOLERANCE_MS,
 	    name, "%.1f ms by %s (%.1f to %.1f, within %d)", counted, clock, times->slept,
 	    times->around, CLOCK_TOLERANCE_MS);
 }
@@ -453,7 +453,8 @@ struct rtc_edge {
 	int second;
 };
 
-/* Wait until the RTC's seconds differ from @second; false when they stand still or cannot be read. */
+/* Wait until the RTC's seconds differ from @second; false when they stand still or cannot be read.
+ */
 static bool wait_for_rtc(int rtc, int second, struct rtc_edge *edge)
 {
 	double deadline = now_ms() + RTC_DEADLINE_MS;
@@ -478,7 +479,7 @@ static bool wait_for_rtc(int rtc, int second, struct rtc_edge *edge)
 static void check_rtc(void)
 {
 	int rtc = open("/dev/rtc0", O_RDONLY);
-	struct rtc_edge now, first = { 0 }, last;
+	struct rtc_edge now, first = {0}, last;
 	double least, most;
 	int seconds = 0;
 	bool is_read;
@@ -522,11 +523,10 @@ static int run_checks(void)
 	return failed_count ? 1 : 0;
 }
 
-
 /* Run the checks in a child, so that one that hangs in the kernel is still reported. */
 static bool run_guarded(void)
 {
-	struct timespec limit = { .tv_sec = WATCHDOG_SECONDS };
+	struct timespec limit = {.tv_sec = WATCHDOG_SECONDS};
 	sigset_t chld;
 	int status = 0;
 	pid_t child;
