@@ -177,6 +177,7 @@ static void enter_acknowledge(struct ph_vcpu *vcpu, struct event *event)
 		break;
 	case EVENT_EXTINT:
 		vcpu->lapic.extint_pending = false;
+		vcpu->counters.posted_count[PH_SOURCE_PIC]++;
 		event->vector = source_pic_acknowledge(vcpu->vm);
 		break;
 	case EVENT_NMI:
