@@ -235,13 +235,15 @@ void thread_wake(struct thread *thread)
 }
 
 /* True when the running thread has to leave this pCPU for now; else begins a new slice. */
-static bool must_leave(struct run_queue *queue)
+static bool must_leave(struct run_queue *queue, bool gives_way)
 {
 	struct thread *self = queue->current;
 	bool leaves;
 
 	spin_lock(&queue->lock);
 	queue_account(queue, tsc_read());
+	if (gives_way && queue->first != NULL && self->runtime < queue->first->runtime)
+		self->runtime = queue->first->runtime;
 	leaves = self->migrate_to != MIGRATE_NONE || queue_wants_switch(queue, 0);
 	if (!leaves) {
 		set_need_resched(false);
@@ -251,13 +253,13 @@ static bool must_leave(struct run_queue *queue)
 	return leaves;
 }
 
-void thread_yield(void)
+static void yield(bool gives_way)
 {
 	uint64_t flags = irq_save();
 	struct thread *self = thread_current();
 	struct run_queue *queue = own_queue();
 
-	if (must_leave(queue)) {
+	if (must_leave(queue, gives_way)) {
 		call_switch_out(self);
 		spin_lock(&queue->lock);
 		self->state = THREAD_RUNNABLE;
@@ -267,6 +269,21 @@ void thread_yield(void)
 		call_switch_in(self);
 	}
 	irq_restore(flags);
+}
+
+void thread_yield(void)
+{
+	yield(false);
+}
+
+void thread_give_way(void)
+{
+	yield(true);
+}
+
+bool thread_others_wait(void)
+{
+	return __atomic_load_n(&own_queue()->first, __ATOMIC_RELAXED) != NULL;
 }
 
 void thread_migrate(struct thread *thread, uint32_t pcpu)

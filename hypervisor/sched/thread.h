@@ -69,6 +69,14 @@ void thread_wake(struct thread *thread);
 /* Let others run; returns at once when there are none.  Takes part in migration.  IRQs on. */
 void thread_yield(void);
 
+/*
+ * Let the next queued thread run even if it has had more CPU time than the caller: for one that
+ * waits by spinning.  IRQs on.
+ */
+void thread_give_way(void);
+/* True when other threads are queued on this pCPU.  Any context; advisory. */
+bool thread_others_wait(void);
+
 /* True when the calling thread ought to call thread_yield() soon.  Any context; cheap. */
 static inline bool thread_should_yield(void)
 {

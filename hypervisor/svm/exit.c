@@ -185,7 +185,7 @@ static void exit_vmmcall(struct vcpu *vcpu)
 static void exit_pause(struct vcpu *vcpu)
 {
 	skip_decoded(vcpu);
-	thread_yield();
+	thread_give_way();
 }
 
 static void exit_undefined(struct vcpu *vcpu)

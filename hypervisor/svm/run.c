@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest entry on SVM: ASIDs, VMRUN, the exits that are handled with IRQs off, FPU switching. */
 #include "hypervisor/lib/string.h"
+#include "hypervisor/sched/thread.h"
 #include "hypervisor/svm/svm.h"
 #include "hypervisor/vm/policy.h"
 
@@ -126,11 +127,29 @@ static void fpu_load(struct svm_vcpu *svm)
 	xsetbv0(svm->xcr0);
 }
 
+/*
+ * Without a pause filter, exit on each PAUSE while other threads wait for this pCPU: the guest may
+ * be spinning for one of them.  Decided at each switch, which a slice's end brings about at the latest.
+ */
+static void watch_pause(struct svm_vcpu *svm)
+{
+	struct vmcb *vmcb = svm->vmcb;
+
+	if (svm_features.has_pause_filter)
+		return;
+	if (thread_others_wait())
+		vmcb->intercept_3 |= VMCB_PAUSE;
+	else
+		vmcb->intercept_3 &= ~VMCB_PAUSE;
+	vmcb->clean &= ~VMCB_CLEAN_INTERCEPTS;
+}
+
 void svm_load_state(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = vcpu->svm;
 	struct svm_cpu *cpu = this_cpu()->virt;
 
+	watch_pause(svm);
 	/* The host's part of what VMLOAD replaces; constant but for what boot has changed since. */
 	__asm__ volatile("vmsave %0" : : "a"(cpu->host_vmcb_phys) : "memory");
 	fpu_load(svm);
