@@ -58,7 +58,7 @@ struct arena {
 };
 #define ARENA          ((struct arena *)ARENA_BASE)
 #define SHARED_LINES   (SHARED_SIZE / LINE_SIZE)
-#define STORE_LINES    (STORE_MAX * sizeof(struct store) / LINE_SIZE)
+#define STORE_LINES    (uint32_t)(STORE_MAX * sizeof(struct store) / LINE_SIZE)
 #define STACK_LINES    (STACK_SIZE / LINE_SIZE)
 
 /* Constants of a run: what setup() declared.  Not part of a state. */
@@ -208,12 +208,35 @@ void action_describe(struct action action, char *text, size_t size);
 /* Same CPU or machine as before? */
 bool action_is_switch(struct action before, struct action after);
 
+/* ---- lines.c: contents of lines by number, shared by the processes of a run; 0 is all zeros ---- */
+void lines_reset(void);
+uint32_t lines_intern(const uint8_t *line, uint64_t low, uint64_t high);
+bool lines_are_full(void);
+size_t lines_bytes(void);
+struct line {
+	uint8_t content[LINE_SIZE];
+};
+struct line_hash {
+	uint64_t low, high;
+};
+extern struct line *lines_table;
+extern struct line_hash *lines_hashes;
+static inline const uint8_t *lines_content(uint32_t id)
+{
+	return lines_table[id].content;
+}
+static inline void lines_hash(uint32_t id, uint64_t *low, uint64_t *high)
+{
+	*low = lines_hashes[id].low;
+	*high = lines_hashes[id].high;
+}
+
 /* ---- world.c: states and their successors ---- */
 struct hash {
 	uint64_t low, high;
 };
 
-/* A state at rest: this header, then lines.  Whole lines. */
+/* A state at rest: this header, then the numbers of its lines' contents.  Whole lines. */
 struct record {
 	struct hash hash;
 	uint32_t size;
@@ -249,6 +272,8 @@ uint32_t world_expand(const struct record *record, uint32_t first, successor_fn 
     int *failed);
 /* Forget what is hot, set the scenario up, and learn by random walks what changes. */
 void world_prepare(const struct lab_scenario *scenario, const struct lab_params *params);
+/* Memory was changed by action_do(): the next world_load() takes nothing for granted. */
+void world_forget(void);
 /* Put the world into its first state. */
 void world_reset(void);
 /* True when memory changed that was thought constant: explore again. */
@@ -282,6 +307,10 @@ void table_grow(struct table *table, uint64_t slot_count);
 /* Any process.  True when the state is new; *depth is then the depth given, else its own. */
 bool table_insert(struct table *table, struct hash hash, uint64_t parent, uint32_t action,
     uint32_t *depth);
+static inline void table_prefetch(const struct table *table, uint64_t low)
+{
+	__builtin_prefetch(&table->slots[low & table->mask], 1);
+}
 const struct table_slot *table_find(const struct table *table, uint64_t low);
 size_t table_bytes(const struct table *table);
 
@@ -303,7 +332,8 @@ struct result {
 	bool is_exhaustive;
 	uint64_t state_count, transition_count, quiescent_count, back_edge_count;
 	uint32_t depth;        /* longest shortest path */
-	double seconds;        /* wall clock */
+	double seconds;        /* wall clock, with the searches for cycles and for the clearest path */
+	double search_seconds, search_cpu_seconds; /* of the breadth-first search; CPU: of one process */
 	size_t memory;         /* peak, bytes */
 	uint32_t hot_bytes;
 	struct failure failure;
@@ -326,6 +356,7 @@ void pct_run(const struct options *options, double deadline, struct result *resu
 
 /* Seconds of the monotonic clock. */
 double now_seconds(void);
+double cpu_seconds(void);
 
 /* ---- scenario.c: the registry ---- */
 /* All scenarios by name; NULL after the last. */

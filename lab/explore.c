@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Breadth-first search of all interleavings, level by level, in one or more processes. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,6 +66,14 @@ double now_seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+double cpu_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 static void *map(size_t size, bool is_shared)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, (is_shared ? MAP_SHARED : MAP_PRIVATE) |
@@ -89,11 +99,11 @@ static bool is_stopped(void)
 }
 
 /* Room for one record at the end of my output queue. */
-static struct record *queue_room(void)
+static struct record *queue_room(uint32_t size)
 {
 	struct queue *queue = &me->queues[(run->level + 1) & 1];
 
-	if (queue->block_count == 0 || queue->used + world_size() > BLOCK_SIZE) {
+	if (queue->block_count == 0 || queue->used + size > BLOCK_SIZE) {
 		if ((queue->block_count + 1) * BLOCK_SIZE > run->queue_reserved)
 			return NULL;
 		if (queue->block_count && queue->used < BLOCK_SIZE)
@@ -106,23 +116,48 @@ static struct record *queue_room(void)
 	    queue->used);
 }
 
+/* Successors of one state wait here while the table's memory is on its way to the caches. */
+static struct {
+	uint8_t *records;
+	uint32_t used, count;
+	uint32_t start[CHOICE_MAX];
+	uint32_t action[CHOICE_MAX];
+} batch;
+
 static void found(void *context, const struct record *from, const struct successor *to)
 {
-	uint32_t depth = run->level + 1;
-	struct record *record;
+	uint32_t i = batch.count++;
 
 	(void)context;
-	if (!table_insert(&run->table, to->hash, from->hash.low, to->index, &depth)) {
-		me->back_edge_count += depth <= run->level;
-		return;
+	(void)from;
+	table_prefetch(&run->table, to->hash.low);
+	batch.start[i] = batch.used;
+	batch.action[i] = to->index;
+	batch.used += world_save((void *)(batch.records + batch.used), to->hash, to->action);
+}
+
+static void insert_batch(uint64_t parent)
+{
+	for (uint32_t i = 0; i < batch.count; i++) {
+		const struct record *record = (const void *)(batch.records + batch.start[i]);
+		uint32_t depth = run->level + 1;
+		struct record *room;
+
+		if (!table_insert(&run->table, record->hash, parent, batch.action[i], &depth)) {
+			me->back_edge_count += depth <= run->level;
+			continue;
+		}
+		room = queue_room(record->size);
+		if (!room || ++me->level_count > run->level_room) {
+			stop_with(STOP_MEMORY);
+			break;
+		}
+		memcpy(room, record, record->size);
+		me->queues[(run->level + 1) & 1].used += record->size;
+		me->state_count++;
 	}
-	record = queue_room();
-	if (!record || ++me->level_count > run->level_room) {
-		stop_with(STOP_MEMORY);
-		return;
-	}
-	me->queues[(run->level + 1) & 1].used += world_save(record, to->hash, to->action);
-	me->state_count++;
+	batch.count = 0;
+	batch.used = 0;
 }
 
 static void note_failure(const struct record *record, int failed)
@@ -157,6 +192,7 @@ static void expand_block(const uint8_t *block, uint32_t used)
 		count = world_expand(record, 0, found, NULL, &failed);
 		me->transition_count += count;
 		me->quiescent_count += count == 0;
+		insert_batch(record->hash.low);
 		if (engine.failure.kind != FAILURE_NONE)
 			note_failure(record, failed);
 		at += record->size;
@@ -198,7 +234,7 @@ static uint64_t total(size_t offset)
 
 static size_t memory_in_use(void)
 {
-	size_t bytes = table_bytes(&run->table);
+	size_t bytes = table_bytes(&run->table) + lines_bytes();
 
 	for (uint32_t i = 0; i < run->jobs; i++)
 		bytes += (run->workers[i].queues[0].block_count + run->workers[i].queues[1].block_count) *
@@ -231,7 +267,7 @@ static void next_level(void)
 
 	if (memory_in_use() > run->memory_peak)
 		run->memory_peak = memory_in_use();
-	if (run->memory_peak > run->memory_limit)
+	if (run->memory_peak > run->memory_limit || lines_are_full())
 		stop_with(STOP_MEMORY);
 	if (world_must_restart())
 		__atomic_store_n(&run->stop, STOP_RESTART, __ATOMIC_RELAXED);
@@ -301,6 +337,10 @@ static void run_init(const struct options *options, double deadline)
 
 	run = map(sizeof(*run), true);
 	run->jobs = options->jobs;
+	if (!batch.records)
+		batch.records = aligned_alloc(LINE_SIZE, CHOICE_MAX * BLOCK_SIZE);
+	if (!batch.records)
+		exit(STATUS_MEMORY);
 	run->memory_limit = options->memory;
 	run->deadline = deadline;
 	run->queue_reserved = (options->memory / BLOCK_SIZE + 1) * BLOCK_SIZE;
@@ -341,9 +381,25 @@ static void first_state(void)
 	me = worker;
 	run->level = UINT32_MAX; /* so that queue_room() writes the queue of level 0 */
 	table_insert(&run->table, hash, 0, 0, &depth);
-	worker->queues[0].used += world_save(queue_room(), hash, none);
+	worker->queues[0].used += world_save(queue_room(world_size()), hash, none);
 	worker->state_count = 1;
 	run->level = 0;
+}
+
+/* A process that dies would leave the others at the barrier. */
+static void on_child(int number)
+{
+	int status;
+
+	(void)number;
+	while (waitpid(-1, &status, WNOHANG) > 0) {
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+			continue;
+		static const char what[] = "posthorn-lab: a process of the search died\n";
+
+		(void)!write(STDERR_FILENO, what, sizeof(what) - 1);
+		_exit(STATUS_SYSTEM);
+	}
 }
 
 static void fork_and_work(const struct options *options)
@@ -351,6 +407,7 @@ static void fork_and_work(const struct options *options)
 	pid_t children[JOBS_MAX];
 
 	fflush(NULL);
+	signal(SIGCHLD, on_child);
 	for (uint32_t i = 1; i < run->jobs; i++) {
 		children[i] = fork();
 		if (children[i] < 0) {
@@ -358,12 +415,14 @@ static void fork_and_work(const struct options *options)
 			exit(STATUS_SYSTEM);
 		}
 		if (children[i] == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			world_guard();
 			work(i, false);
 			_exit(0);
 		}
 	}
 	work(0, options->progress);
+	signal(SIGCHLD, SIG_DFL);
 	for (uint32_t i = 1; i < run->jobs; i++)
 		waitpid(children[i], NULL, 0);
 }
@@ -438,6 +497,7 @@ static void fill_result(struct result *result)
 
 static bool explore_once(const struct options *options, double deadline, struct result *result)
 {
+	double start = now_seconds(), cpu_start = cpu_seconds();
 	bool must_restart;
 
 	do {
@@ -457,6 +517,8 @@ static bool explore_once(const struct options *options, double deadline, struct 
 	must_restart = run->stop == STOP_RESTART;
 	if (!must_restart)
 		fill_result(result);
+	result->search_seconds = now_seconds() - start;
+	result->search_cpu_seconds = cpu_seconds() - cpu_start;
 	run_destroy();
 	return !must_restart;
 }

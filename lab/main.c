@@ -229,12 +229,15 @@ static void print_verdict(const struct lab_scenario *scenario, const struct opti
 		timeline_print(stdout, result);
 		printf("replay: posthorn lab replay '%s'", id);
 	}
-	printf("\n  %llu states, %llu transitions, depth %u, %.2f s, %.2f M transitions/s, %zu MiB, "
-	    "state %u bytes, chance of a hash collision < 2^%.0f\n",
+	printf("\n  %llu states, %llu transitions, depth %u, %.2f s; search %.2f s, %.2f M "
+	    "transitions/s (%.2f a CPU second); %zu MiB, chance of a hash collision < 2^%.0f\n",
 	    (unsigned long long)result->state_count, (unsigned long long)result->transition_count,
 	    result->depth, result->seconds,
-	    (double)result->transition_count / (result->seconds + 1e-9) / 1e6, result->memory >> 20,
-	    result->hot_bytes, ceil(collision_bound(result->state_count)));
+	    result->search_seconds,
+	    (double)result->transition_count / (result->search_seconds + 1e-9) / 1e6,
+	    (double)result->transition_count / options->jobs /
+		(result->search_cpu_seconds + 1e-9) / 1e6,
+	    result->memory >> 20, ceil(collision_bound(result->state_count)));
 	fflush(stdout);
 }
 

@@ -98,6 +98,7 @@ void pct_run(const struct options *options, double deadline, struct result *resu
 	for (uint64_t i = 0; i < options->pct_runs; i++) {
 		if (deadline > 0 && now_seconds() > deadline)
 			break;
+		world_forget();
 		world_load(first);
 		schedule(&length, result);
 		result->state_count++;

@@ -15,28 +15,35 @@
 #define PROBE_STEPS    400u
 #define DIRTY_MAX      512u
 
-static const uint8_t zero_line[LINE_SIZE] __attribute__((aligned(LINE_SIZE)));
+/*
+ * A state is a list of slots, each one line of the world, and a record holds the number of each slot's
+ * content in the table of contents (lines.c).  Slots: every actor's first line, its store buffer, the
+ * shared lines that change, and every actor's stack from the top down.
+ */
+#define SLOT_CONTROL(actor)   (actor)
+#define SLOT_BUFFER(actor, i) (ACTOR_MAX + (actor) * STORE_LINES + (i))
+#define SLOT_HOT(i)           (ACTOR_MAX * (1 + STORE_LINES) + (i))
+#define SLOT_STACK(actor, i)  (SLOT_HOT(SHARED_LINES) + (actor) * STACK_LINES + (i))
+#define SLOT_COUNT            SLOT_STACK(ACTOR_MAX, 0)
 
 struct dirty {
-	uint8_t *now;
-	const uint8_t *before;
+	uint32_t slot, before;
+	uint64_t low, high; /* hash of the line now */
 };
 
 static struct {
 	uint16_t hot[SHARED_LINES]; /* numbers of the lines that change */
 	uint32_t hot_count;
-	uint8_t *restart;  /* shared by all processes */
-	uint8_t *initial;  /* shared memory of the first state */
-	struct record *first;
+	uint8_t *restart; /* shared by all processes */
+	uint8_t *initial; /* shared memory of the first state */
 	uint32_t expansions;
+	uint32_t stack_low[ACTOR_MAX]; /* as in struct actor_info, over all setups of a scenario */
+	bool is_stale; /* memory is not what `now` says */
+	uint32_t now[SLOT_COUNT];            /* content of each slot */
+	uint32_t stack_lines[ACTOR_MAX];     /* stack slots in use */
+	uint32_t new_stack_lines[ACTOR_MAX]; /* after the action being looked at */
 	struct dirty dirty[DIRTY_MAX];
 	uint32_t dirty_count;
-	/* The record under expansion, taken apart. */
-	const uint8_t *control[ACTOR_MAX];
-	const uint8_t *buffers[ACTOR_MAX]; /* NULL: empty */
-	const uint8_t *stacks[ACTOR_MAX];  /* its first saved line */
-	const uint8_t *shared;
-	uint8_t stack_lines[ACTOR_MAX];
 } world;
 
 static bool lines_equal(const uint8_t *a, const uint8_t *b)
@@ -60,12 +67,26 @@ static void copy_line(uint8_t *to, const uint8_t *from)
 	x[3] = y[3];
 }
 
+static uint8_t *control_line(uint32_t actor)
+{
+	return (uint8_t *)&ARENA->actors[actor];
+}
+
+static uint8_t *buffer_line(uint32_t actor, uint32_t i)
+{
+	return (uint8_t *)ARENA->actors[actor].stores + i * LINE_SIZE;
+}
+
 static uint8_t *hot_line(uint32_t i)
 {
 	return ARENA->shared + (size_t)world.hot[i] * LINE_SIZE;
 }
 
-/* ---- Records ---------------------------------------------------------------------------------- */
+/* From the top of the stack down. */
+static uint8_t *stack_line(uint32_t actor, uint32_t i)
+{
+	return ARENA->stacks[actor] + STACK_SIZE - (i + 1) * LINE_SIZE;
+}
 
 static uint32_t stack_line_count(uint32_t actor)
 {
@@ -74,16 +95,16 @@ static uint32_t stack_line_count(uint32_t actor)
 	return (uint32_t)((top - ARENA->actors[actor].stack_pointer + LINE_SIZE - 1) / LINE_SIZE);
 }
 
-uint32_t world_size(void)
+static uint8_t *slot_line(uint32_t slot)
 {
-	uint32_t lines = 1 + world.hot_count;
-
-	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		lines += 1 + stack_line_count(i);
-		if (ARENA->actors[i].store_count)
-			lines += (uint32_t)STORE_LINES;
-	}
-	return lines * LINE_SIZE;
+	if (slot < SLOT_BUFFER(0, 0))
+		return control_line(slot);
+	if (slot < SLOT_HOT(0))
+		return buffer_line((slot - SLOT_BUFFER(0, 0)) / STORE_LINES,
+		    (slot - SLOT_BUFFER(0, 0)) % STORE_LINES);
+	if (slot < SLOT_STACK(0, 0))
+		return hot_line(slot - SLOT_HOT(0));
+	return stack_line((slot - SLOT_STACK(0, 0)) / STACK_LINES, (slot - SLOT_STACK(0, 0)) % STACK_LINES);
 }
 
 uint32_t world_hot_bytes(void)
@@ -91,57 +112,80 @@ uint32_t world_hot_bytes(void)
 	return world.hot_count * LINE_SIZE;
 }
 
+/* ---- Records ---------------------------------------------------------------------------------- */
+
+static uint32_t id_count(const uint32_t *stack_lines, uint32_t buffered)
+{
+	uint32_t count = engine.actor_count + world.hot_count;
+
+	for (uint32_t i = 0; i < engine.actor_count; i++)
+		count += stack_lines[i] + ((buffered >> i) & 1) * (uint32_t)STORE_LINES;
+	return count;
+}
+
+static uint32_t buffered_actors(void)
+{
+	uint32_t set = 0;
+
+	for (uint32_t i = 0; i < engine.actor_count; i++)
+		set |= (uint32_t)(ARENA->actors[i].store_count != 0) << i;
+	return set;
+}
+
+static uint32_t record_size(uint32_t ids)
+{
+	return (uint32_t)(sizeof(struct record) + ids * sizeof(uint32_t) + LINE_SIZE - 1) / LINE_SIZE *
+	    LINE_SIZE;
+}
+
+uint32_t world_size(void)
+{
+	return record_size(id_count(world.new_stack_lines, buffered_actors()));
+}
+
+/* Number of a line's content; 0 is the line of zeros. */
+static uint32_t content_of(uint32_t slot, uint64_t low, uint64_t high)
+{
+	const uint8_t *line = slot_line(slot);
+
+	return lines_equal(line, lines_content(0)) ? 0 : lines_intern(line, low, high);
+}
+
 uint32_t world_save(struct record *record, struct hash hash, struct action last)
 {
-	uint8_t *to = (uint8_t *)(record + 1);
+	uint32_t *id = (uint32_t *)(void *)(record + 1);
+	uint32_t buffered = buffered_actors();
 
-	memset(record, 0, sizeof(*record));
+	for (uint32_t i = 0; i < world.dirty_count; i++) {
+		const struct dirty *dirty = &world.dirty[i];
+
+		world.now[dirty->slot] = content_of(dirty->slot, dirty->low, dirty->high);
+	}
 	record->hash = hash;
 	record->last = last;
+	record->buffered = buffered;
+	record->size = record_size(id_count(world.new_stack_lines, buffered));
 	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		const uint8_t *from = (const uint8_t *)&ARENA->actors[i];
-
-		copy_line(to, from);
-		to += LINE_SIZE;
-		if (!ARENA->actors[i].store_count)
-			continue;
-		record->buffered |= 1u << i;
-		memcpy(to, from + LINE_SIZE, STORE_LINES * LINE_SIZE);
-		to += STORE_LINES * LINE_SIZE;
+		*id++ = world.now[SLOT_CONTROL(i)];
+		for (uint32_t k = 0; (buffered >> i & 1) && k < STORE_LINES; k++)
+			*id++ = world.now[SLOT_BUFFER(i, k)];
 	}
-	for (uint32_t i = 0; i < world.hot_count; i++, to += LINE_SIZE)
-		copy_line(to, hot_line(i));
+	for (uint32_t i = 0; i < world.hot_count; i++)
+		*id++ = world.now[SLOT_HOT(i)];
 	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		uint32_t count = stack_line_count(i);
-
-		record->stack_lines[i] = (uint8_t)count;
-		memcpy(to, ARENA->stacks[i] + STACK_SIZE - count * LINE_SIZE, count * LINE_SIZE);
-		to += count * LINE_SIZE;
+		record->stack_lines[i] = (uint8_t)world.new_stack_lines[i];
+		for (uint32_t k = 0; k < world.new_stack_lines[i]; k++)
+			*id++ = world.now[SLOT_STACK(i, k)];
 	}
-	record->size = (uint32_t)(to - (uint8_t *)record);
 	return record->size;
 }
 
-static void take_apart(const struct record *record)
+static void set_slot(uint32_t slot, uint8_t *line, uint32_t id)
 {
-	const uint8_t *from = (const uint8_t *)(record + 1);
-
-	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		world.control[i] = from;
-		from += LINE_SIZE;
-		world.buffers[i] = NULL;
-		if (record->buffered & (1u << i)) {
-			world.buffers[i] = from;
-			from += STORE_LINES * LINE_SIZE;
-		}
-	}
-	world.shared = from;
-	from += world.hot_count * LINE_SIZE;
-	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		world.stack_lines[i] = record->stack_lines[i];
-		world.stacks[i] = from;
-		from += record->stack_lines[i] * LINE_SIZE;
-	}
+	if (world.now[slot] == id)
+		return;
+	world.now[slot] = id;
+	copy_line(line, lines_content(id));
 }
 
 static void zero_stack(uint32_t index, uint32_t live_from)
@@ -152,42 +196,81 @@ static void zero_stack(uint32_t index, uint32_t live_from)
 		memset(ARENA->stacks[index] + low, 0, live_from - low);
 }
 
+/* Memory was changed without the lab's keeping count: believe nothing. */
+static void forget_now(void)
+{
+	memset(world.now, 0xff, sizeof(world.now));
+	for (uint32_t i = 0; i < engine.actor_count; i++)
+		world.stack_lines[i] = (STACK_SIZE - engine.actors[i].stack_low) / LINE_SIZE;
+	world.dirty_count = 0;
+	world.is_stale = false;
+}
+
 void world_load(const struct record *record)
 {
-	take_apart(record);
-	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		uint8_t *to = (uint8_t *)&ARENA->actors[i];
-		uint32_t start = STACK_SIZE - world.stack_lines[i] * LINE_SIZE;
+	const uint32_t *id = (const uint32_t *)(const void *)(record + 1);
 
-		if (world.buffers[i])
-			memcpy(to + LINE_SIZE, world.buffers[i], STORE_LINES * LINE_SIZE);
-		else if (ARENA->actors[i].store_count)
-			memset(to + LINE_SIZE, 0, STORE_LINES * LINE_SIZE);
-		copy_line(to, world.control[i]);
-		zero_stack(i, start);
-		memcpy(ARENA->stacks[i] + start, world.stacks[i], STACK_SIZE - start);
+	if (world.is_stale)
+		forget_now();
+	world.dirty_count = 0;
+	for (uint32_t i = 0; i < engine.actor_count; i++) {
+		bool is_buffered = record->buffered >> i & 1;
+
+		set_slot(SLOT_CONTROL(i), control_line(i), *id++);
+		for (uint32_t k = 0; k < STORE_LINES; k++)
+			set_slot(SLOT_BUFFER(i, k), buffer_line(i, k), is_buffered ? *id++ : 0);
 	}
 	for (uint32_t i = 0; i < world.hot_count; i++)
-		copy_line(hot_line(i), world.shared + i * LINE_SIZE);
+		set_slot(SLOT_HOT(i), hot_line(i), *id++);
+	for (uint32_t i = 0; i < engine.actor_count; i++) {
+		uint32_t count = record->stack_lines[i];
+
+		for (uint32_t k = 0; k < count; k++)
+			set_slot(SLOT_STACK(i, k), stack_line(i, k), *id++);
+		for (uint32_t k = count; k < world.stack_lines[i]; k++)
+			set_slot(SLOT_STACK(i, k), stack_line(i, k), 0);
+		world.stack_lines[i] = world.new_stack_lines[i] = count;
+	}
+}
+
+void world_forget(void)
+{
+	world.is_stale = true;
 }
 
 /* ---- Differences ------------------------------------------------------------------------------ */
 
-static void compare(uint8_t *now, const uint8_t *before, struct hash *hash)
+static uint64_t line_number(const uint8_t *line)
 {
-	uint64_t line, low, high;
+	return ((uint64_t)line - ARENA_BASE) / LINE_SIZE;
+}
 
-	if (lines_equal(now, before))
-		return;
-	line = ((uint64_t)now - ARENA_BASE) / LINE_SIZE;
-	hash_line(line, (const uint64_t *)(const void *)before, &low, &high);
+static void subtract_hash(uint32_t id, uint64_t line, struct hash *hash)
+{
+	uint64_t low, high;
+
+	if (id)
+		lines_hash(id, &low, &high);
+	else
+		hash_line(line, (const uint64_t *)(const void *)lines_content(0), &low, &high);
 	hash->low -= low;
 	hash->high -= high;
-	hash_line(line, (const uint64_t *)(const void *)now, &low, &high);
-	hash->low += low;
-	hash->high += high;
-	if (world.dirty_count < DIRTY_MAX)
-		world.dirty[world.dirty_count++] = (struct dirty){ now, before };
+}
+
+static void compare(uint32_t slot, const uint8_t *line, struct hash *hash)
+{
+	uint32_t before = world.now[slot];
+	struct dirty *dirty = &world.dirty[world.dirty_count];
+
+	if (lines_equal(line, lines_content(before)))
+		return;
+	subtract_hash(before, line_number(line), hash);
+	hash_line(line_number(line), (const uint64_t *)(const void *)line, &dirty->low, &dirty->high);
+	hash->low += dirty->low;
+	hash->high += dirty->high;
+	dirty->slot = slot;
+	dirty->before = before;
+	world.dirty_count++;
 }
 
 /* Remember which words of a line changed; true when that is news. */
@@ -205,28 +288,22 @@ static bool note_written(uint32_t line, const uint8_t *now, const uint8_t *befor
 	return true;
 }
 
-static void compare_shared(struct hash *hash)
+/* Words of shared lines that changed are no constants. */
+static void note_dirty(void)
 {
-	for (uint32_t i = 0; i < world.hot_count; i++) {
-		uint32_t dirty_count = world.dirty_count;
-		const uint8_t *before = world.shared + i * LINE_SIZE;
+	for (uint32_t i = 0; i < world.dirty_count; i++) {
+		uint32_t slot = world.dirty[i].slot;
 
-		compare(hot_line(i), before, hash);
-		if (world.dirty_count != dirty_count &&
-		    note_written(world.hot[i], hot_line(i), before))
+		if (note_written(world.hot[slot - SLOT_HOT(0)], slot_line(slot),
+		    lines_content(world.dirty[i].before)))
 			*world.restart = 1;
 	}
 }
 
 static void compare_buffer(uint32_t actor, struct hash *hash)
 {
-	uint8_t *now = (uint8_t *)ARENA->actors[actor].stores;
-
-	if (!world.buffers[actor] && !ARENA->actors[actor].store_count)
-		return;
 	for (uint32_t i = 0; i < STORE_LINES; i++)
-		compare(now + i * LINE_SIZE,
-		    world.buffers[actor] ? world.buffers[actor] + i * LINE_SIZE : zero_line, hash);
+		compare(SLOT_BUFFER(actor, i), buffer_line(actor, i), hash);
 }
 
 void world_clean_stack(uint32_t index)
@@ -239,22 +316,26 @@ static void compare_stack(uint32_t actor, struct hash *hash)
 {
 	uint32_t now = stack_line_count(actor), before = world.stack_lines[actor];
 	uint32_t count = now > before ? now : before;
-	uint8_t *line = ARENA->stacks[actor] + STACK_SIZE - count * LINE_SIZE;
 
-	for (uint32_t i = count; i > 0; i--, line += LINE_SIZE)
-		compare(line, i > before ? zero_line : world.stacks[actor] + (before - i) * LINE_SIZE,
-		    hash);
+	/* Lines that were not in use are zero. */
+	for (uint32_t i = before; i < now; i++)
+		world.now[SLOT_STACK(actor, i)] = 0;
+	world.new_stack_lines[actor] = now;
+	for (uint32_t i = 0; i < count; i++)
+		compare(SLOT_STACK(actor, i), stack_line(actor, i), hash);
 }
 
-/* Hash of the world after an action on the state taken apart. */
+/* Hash of the world after an action on the state loaded. */
 static struct hash hash_after(struct action action, struct hash hash)
 {
 	world.dirty_count = 0;
 	arena_clear_ignored();
-	compare_shared(&hash);
+	for (uint32_t i = 0; i < world.hot_count; i++)
+		compare(SLOT_HOT(i), hot_line(i), &hash);
+	note_dirty();
 	if (action.kind == ACTION_HARDWARE)
 		return hash;
-	compare((uint8_t *)&ARENA->actors[action.actor], world.control[action.actor], &hash);
+	compare(SLOT_CONTROL(action.actor), control_line(action.actor), &hash);
 	compare_buffer(action.actor, &hash);
 	if (action.kind != ACTION_DRAIN) {
 		world_clean_stack(action.actor);
@@ -263,30 +344,35 @@ static struct hash hash_after(struct action action, struct hash hash)
 	return hash;
 }
 
-static void undo(const struct record *record)
+static void undo(uint32_t actor)
 {
-	if (world.dirty_count == DIRTY_MAX) {
-		world_load(record);
-		return;
+	for (uint32_t i = 0; i < world.dirty_count; i++) {
+		const struct dirty *dirty = &world.dirty[i];
+
+		world.now[dirty->slot] = dirty->before;
+		copy_line(slot_line(dirty->slot), lines_content(dirty->before));
 	}
-	for (uint32_t i = 0; i < world.dirty_count; i++)
-		copy_line(world.dirty[i].now, world.dirty[i].before);
+	world.new_stack_lines[actor] = world.stack_lines[actor];
+	world.dirty_count = 0;
 }
 
 /* Stack below the low mark is garbage of a deeper call than seen so far: lower the mark. */
-static void check_stacks(void)
+static bool check_stacks(void)
 {
+	bool has_changed = false;
+
 	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		uint32_t *low = &engine.actors[i].stack_low;
+		uint32_t low = world.stack_low[i];
 		uint32_t lowest = 0;
 
-		while (lowest < *low && lines_equal(ARENA->stacks[i] + lowest, zero_line))
+		while (lowest < low && lines_equal(ARENA->stacks[i] + lowest, lines_content(0)))
 			lowest += LINE_SIZE;
-		if (lowest == *low)
+		if (lowest == low)
 			continue;
-		memset(ARENA->stacks[i] + lowest, 0, *low - lowest);
-		*low = lowest;
+		engine.actors[i].stack_low = world.stack_low[i] = lowest;
+		has_changed = true;
 	}
+	return has_changed;
 }
 
 /* Look at all shared memory for changes where none were expected. */
@@ -308,7 +394,8 @@ static void check_now_and_then(void)
 	if (++world.expansions % CHECK_INTERVAL)
 		return;
 	check_cold();
-	check_stacks();
+	if (check_stacks())
+		*world.restart = 1;
 }
 
 bool world_must_restart(void)
@@ -352,11 +439,13 @@ uint32_t world_expand(const struct record *record, uint32_t first, successor_fn 
 			break;
 		to.hash = hash_after(actions[i], record->hash);
 		found(context, record, &to);
-		undo(record);
+		undo(actions[i].kind == ACTION_HARDWARE ? 0 : actions[i].actor);
 	}
 	engine.crash_armed = false;
-	if (engine.failure.kind != FAILURE_NONE)
+	if (engine.failure.kind != FAILURE_NONE) {
 		*failed = (int)i;
+		world_forget();
+	}
 	check_now_and_then();
 	return count;
 }
@@ -468,6 +557,7 @@ static void learn(const struct lab_scenario *scenario, const struct lab_params *
 		arena_setup(scenario, params);
 		memcpy(world.initial, ARENA->shared, engine.shared_used);
 		probe(&seed);
+		check_stacks();
 		if (engine.failure.kind == FAILURE_CRASH || engine.failure.kind == FAILURE_ENDLESS)
 			break;
 	}
@@ -480,12 +570,39 @@ void world_prepare(const struct lab_scenario *scenario, const struct lab_params 
 {
 	if (!world.initial) {
 		world.initial = malloc(SHARED_SIZE);
-		world.first = aligned_alloc(LINE_SIZE, sizeof(struct arena));
 		engine.written = shared_memory(SHARED_LINES);
 		world.restart = shared_memory(LINE_SIZE);
 	}
 	memset(engine.written, 0, SHARED_LINES);
+	for (uint32_t i = 0; i < ACTOR_MAX; i++)
+		world.stack_low[i] = STACK_SIZE - LINE_SIZE;
+	lines_reset();
 	learn(scenario, params);
+}
+
+static void intern(uint32_t slot)
+{
+	uint64_t low, high;
+
+	hash_line(line_number(slot_line(slot)), (const uint64_t *)(const void *)slot_line(slot), &low,
+	    &high);
+	world.now[slot] = content_of(slot, low, high);
+}
+
+/* Number the contents of the first state. */
+static void intern_all(void)
+{
+	for (uint32_t i = 0; i < engine.actor_count; i++) {
+		world_clean_stack(i);
+		world.stack_lines[i] = world.new_stack_lines[i] = stack_line_count(i);
+		intern(SLOT_CONTROL(i));
+		for (uint32_t k = 0; k < STORE_LINES; k++)
+			intern(SLOT_BUFFER(i, k));
+		for (uint32_t k = 0; k < world.stack_lines[i]; k++)
+			intern(SLOT_STACK(i, k));
+	}
+	for (uint32_t i = 0; i < world.hot_count; i++)
+		intern(SLOT_HOT(i));
 }
 
 void world_reset(void)
@@ -494,6 +611,11 @@ void world_reset(void)
 
 	*world.restart = 0;
 	arena_setup(engine.scenario, &params);
+	for (uint32_t i = 0; i < engine.actor_count; i++)
+		engine.actors[i].stack_low = world.stack_low[i];
 	memcpy(world.initial, ARENA->shared, engine.shared_used);
 	choose_hot_lines();
+	lines_reset();
+	forget_now();
+	intern_all();
 }
