@@ -3,13 +3,19 @@
 #include "core/lapic.h"
 #include "core/route.h"
 
-static void eoi_level(struct ph_vcpu *vcpu, uint8_t vector)
+static void eoi_broadcast(struct ph_vcpu *vcpu, uint8_t vector)
 {
 	source_lvt_eoi(vcpu, vector);
 	/* Suppressed: the guest writes the IOAPIC's own EOI register (directed EOI). */
 	if (lapic_reg(vcpu, APIC_SVR) & APIC_SVR_SUPPRESS_BROADCAST)
 		return;
 	source_ioapic_eoi(vcpu->vm, vcpu, vector);
+}
+
+static void eoi_level(struct ph_vcpu *vcpu, uint8_t vector)
+{
+	lapic_retire(vcpu, vector);
+	eoi_broadcast(vcpu, vector);
 }
 
 void eoi(struct ph_vcpu *vcpu)
@@ -19,13 +25,14 @@ void eoi(struct ph_vcpu *vcpu)
 
 	if (highest == PH_NO_VECTOR)
 		return;
-	lapic_retire(vcpu, vector);
 	if (__builtin_expect(*lapic_word(vcpu, APIC_TMR, vector) & lapic_bit(vector), 0))
 		eoi_level(vcpu, vector);
+	else
+		lapic_retire(vcpu, vector);
 }
 
 void ph_apic_eoi_exit(struct ph_vcpu *vcpu, uint8_t vector)
 {
 	/* The processor has retired it; only level-triggered vectors are in the EOI-exit bitmap. */
-	eoi_level(vcpu, vector);
+	eoi_broadcast(vcpu, vector);
 }

@@ -111,14 +111,15 @@ void lapic_rebuild(struct ph_vcpu *vcpu)
 
 void lapic_accept(struct ph_vcpu *vcpu, uint8_t vector, bool level)
 {
+	uint8_t *page = vcpu->lapic.page;
 	uint32_t bit = lapic_bit(vector);
-	uint32_t *tmr = lapic_word(vcpu, APIC_TMR, vector);
+	uint32_t *tmr = lapic_page_word(page, APIC_TMR, vector);
 
 	if (__builtin_expect(vector < LAPIC_FIRST_VECTOR, 0)) {
 		source_lvt_error(vcpu, APIC_ESR_RECV_VECTOR);
 		return;
 	}
-	*lapic_word(vcpu, APIC_IRR, vector) |= bit;
+	*lapic_page_word(page, APIC_IRR, vector) |= bit;
 	vcpu->lapic.irr_pending |= (uint8_t)(1u << (vector / 32u));
 	vcpu->lapic.irr_changed = true;
 	if (__builtin_expect(level != ((*tmr & bit) != 0), 0)) {
@@ -172,14 +173,15 @@ void lapic_set_tpr(struct ph_vcpu *vcpu, uint8_t tpr)
 void lapic_acknowledge(struct ph_vcpu *vcpu, uint8_t vector)
 {
 	struct lapic *lapic = &vcpu->lapic;
-	uint32_t *irr = lapic_word(vcpu, APIC_IRR, vector);
+	uint8_t *page = lapic->page;
+	uint32_t *irr = lapic_page_word(page, APIC_IRR, vector);
 	uint32_t bit = lapic_bit(vector);
 	uint8_t word_bit = (uint8_t)(1u << (vector / 32u));
 
 	*irr &= ~bit;
 	if (!*irr)
 		lapic->irr_pending &= (uint8_t)~word_bit;
-	*lapic_word(vcpu, APIC_ISR, vector) |= bit;
+	*lapic_page_word(page, APIC_ISR, vector) |= bit;
 	lapic->isr_pending |= word_bit;
 	/* Its class is above PPR's, so above that of all in service. */
 	lapic->highest_isr = vector;

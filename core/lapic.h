@@ -21,9 +21,14 @@ static inline void lapic_set_reg(struct ph_vcpu *vcpu, uint32_t offset, uint32_t
 }
 
 /* The 32 vectors around `vector` in APIC_IRR, APIC_ISR or APIC_TMR, and its bit among them. */
+static inline uint32_t *lapic_page_word(uint8_t *page, uint32_t reg, uint8_t vector)
+{
+	return (uint32_t *)(void *)(page + (vector / 32u) * 16u + reg);
+}
+
 static inline uint32_t *lapic_word(const struct ph_vcpu *vcpu, uint32_t reg, uint8_t vector)
 {
-	return (uint32_t *)(void *)(vcpu->lapic.page + reg + (vector / 32u) * 16u);
+	return lapic_page_word(vcpu->lapic.page, reg, vector);
 }
 
 static inline uint32_t lapic_bit(uint8_t vector)

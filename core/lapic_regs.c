@@ -13,6 +13,15 @@
 #define REGISTER_COUNT 64u /* one each 16 bytes, to offset 0x3ff */
 #define REGISTER_END   (REGISTER_COUNT * 16u)
 
+/* The mode by IA32_APIC_BASE: EXTD is bit 0, EN is bit 1. */
+#define BASE_MODE_SHIFT 10
+enum regs_mode { MODE_DISABLED = 0, MODE_INVALID = 1, MODE_XAPIC = 2, MODE_X2APIC = 3 };
+
+static inline enum regs_mode regs_mode(uint64_t base)
+{
+	return (enum regs_mode)(base >> BASE_MODE_SHIFT & 3);
+}
+
 /* ---- Writes, register by register ---------------------------------------------------------- */
 
 static void regs_write_id(struct ph_vcpu *vcpu, uint32_t offset, uint32_t value)
@@ -40,10 +49,17 @@ static void regs_write_eoi(struct ph_vcpu *vcpu, uint32_t offset, uint32_t value
 	eoi(vcpu);
 }
 
+/* Bits that are there only with directed EOI. */
+static uint32_t regs_svr_reserved(const struct ph_vcpu *vcpu)
+{
+	return vcpu->vm->config.directed_eoi ? 0 : APIC_SVR_SUPPRESS_BROADCAST;
+}
+
 static void regs_write_svr(struct ph_vcpu *vcpu, uint32_t offset, uint32_t value)
 {
 	uint32_t before = lapic_reg(vcpu, offset);
 
+	value &= ~regs_svr_reserved(vcpu);
 	lapic_set_reg(vcpu, offset, value);
 	if (!((before ^ value) & APIC_SVR_ENABLE))
 		return;
@@ -135,7 +151,8 @@ static void regs_write_divide(struct ph_vcpu *vcpu, uint32_t offset, uint32_t va
 #define LINT_BITS                                                                                  \
 	(LVT_BITS | APIC_LVT_DELIVERY_MASK | APIC_LVT_POLARITY | APIC_LVT_REMOTE_IRR |             \
 	    APIC_LVT_LEVEL)
-#define SVR_BITS (APIC_SVR_VECTOR_MASK | APIC_SVR_ENABLE | APIC_SVR_FOCUS_OFF)
+#define SVR_BITS                                                                                   \
+	(APIC_SVR_VECTOR_MASK | APIC_SVR_ENABLE | APIC_SVR_FOCUS_OFF | APIC_SVR_SUPPRESS_BROADCAST)
 
 /*
  * SDM vol. 3, tables "Local APIC Register Address Map" and "Local APIC Register Address Map
@@ -157,7 +174,7 @@ static const struct regs_rule regs_rules[REGISTER_COUNT] = {
     [APIC_RRD / 16] = {MMIO_READ, 0, NULL},
     [APIC_LDR / 16] = {READ | MMIO_WRITE, 0xff000000u, regs_write_id},
     [APIC_DFR / 16] = {MMIO, 0xf0000000u, regs_write_dfr},
-    [APIC_SVR / 16] = {READ | WRITE, SVR_BITS | APIC_SVR_SUPPRESS_BROADCAST, regs_write_svr},
+    [APIC_SVR / 16] = {READ | WRITE, SVR_BITS, regs_write_svr},
     [APIC_ISR / 16 ... APIC_IRR / 16 + 7] = {READ, 0, NULL}, /* with TMR between */
     [APIC_ESR / 16] = {READ | WRITE, 0, regs_write_esr},
     [APIC_ICR / 16] = {READ | WRITE, 0xffffffffu, regs_write_icr}, /* x2APIC: regs_msr_write_icr */
@@ -173,13 +190,6 @@ static const struct regs_rule regs_rules[REGISTER_COUNT] = {
     [APIC_TDCR / 16] = {READ | WRITE, 0xb, regs_write_divide},
     [APIC_SELF_IPI / 16] = {MSR_WRITE, APIC_ICR_VECTOR_MASK, regs_write_self_ipi},
 };
-
-static uint32_t regs_bits(const struct ph_vcpu *vcpu, const struct regs_rule *rule)
-{
-	if (rule == &regs_rules[APIC_SVR / 16] && !vcpu->vm->config.directed_eoi)
-		return SVR_BITS;
-	return rule->bits;
-}
 
 static uint32_t regs_read(struct ph_vcpu *vcpu, uint32_t offset)
 {
@@ -198,13 +208,22 @@ void lapic_regs_see(struct ph_vcpu *vcpu)
 		vcpu->lapic.seen[i] = lapic_reg(vcpu, i * 16);
 }
 
-static void regs_write(
+/* Out of line, so that the common write needs no frame. */
+static __attribute__((noinline)) void regs_write_virtual(
     struct ph_vcpu *vcpu, const struct regs_rule *rule, uint32_t offset, uint32_t value)
 {
 	lapic_refresh(vcpu);
 	rule->write(vcpu, offset, value);
-	if (__builtin_expect(vcpu->delivery != PH_DELIVERY_INJECTED, 0))
-		lapic_regs_see(vcpu);
+	lapic_regs_see(vcpu);
+}
+
+static inline void regs_write(
+    struct ph_vcpu *vcpu, const struct regs_rule *rule, uint32_t offset, uint32_t value)
+{
+	if (__builtin_expect(vcpu->delivery == PH_DELIVERY_INJECTED && !vcpu->lapic.is_stale, 1))
+		rule->write(vcpu, offset, value);
+	else
+		regs_write_virtual(vcpu, rule, offset, value);
 }
 
 void ph_apic_write_exit(struct ph_vcpu *vcpu, uint32_t offset)
@@ -215,23 +234,31 @@ void ph_apic_write_exit(struct ph_vcpu *vcpu, uint32_t offset)
 	if (offset >= REGISTER_END || offset % 16 || !(rule->access & (MMIO_WRITE | MSR_WRITE)))
 		return;
 	lapic_set_reg(vcpu, offset, vcpu->lapic.seen[offset / 16]);
-	regs_write(vcpu, rule, offset, value & regs_bits(vcpu, rule));
+	regs_write(vcpu, rule, offset, value & rule->bits);
 }
 
 /* ---- MMIO ---------------------------------------------------------------------------------- */
 
-/* Only aligned 32-bit accesses are defined (SDM vol. 3, "The Local APIC Block Diagram"). */
-static bool regs_mmio_is_defined(const struct ph_vcpu *vcpu, uint32_t offset, uint32_t size)
+/*
+ * The rule of an access, or NULL: only aligned 32-bit ones are defined (SDM vol. 3, "The Local APIC
+ * Block Diagram"), and only in xAPIC mode is there a page.
+ */
+static inline const struct regs_rule *regs_mmio_rule(
+    const struct ph_vcpu *vcpu, uint32_t offset, uint32_t size)
 {
-	return size == 4 && offset < REGISTER_END && offset % 16 == 0 &&
-	       lapic_is_hw_enabled(vcpu) && !lapic_is_x2apic(vcpu);
+	/* Rotated, so that one comparison finds both an odd offset and a large one. */
+	uint32_t index = offset >> 4 | offset << 28;
+
+	if (size != 4 || index >= REGISTER_COUNT || regs_mode(vcpu->lapic.base) != MODE_XAPIC)
+		return NULL;
+	return &regs_rules[index];
 }
 
 uint32_t ph_apic_mmio_read(struct ph_vcpu *vcpu, uint32_t offset, uint32_t size)
 {
-	const struct regs_rule *rule = &regs_rules[offset / 16 % REGISTER_COUNT];
+	const struct regs_rule *rule = regs_mmio_rule(vcpu, offset, size);
 
-	if (!regs_mmio_is_defined(vcpu, offset, size))
+	if (!rule)
 		return 0;
 	if (rule->access & MMIO_READ)
 		return regs_read(vcpu, offset);
@@ -242,12 +269,12 @@ uint32_t ph_apic_mmio_read(struct ph_vcpu *vcpu, uint32_t offset, uint32_t size)
 
 void ph_apic_mmio_write(struct ph_vcpu *vcpu, uint32_t offset, uint32_t size, uint32_t value)
 {
-	const struct regs_rule *rule = &regs_rules[offset / 16 % REGISTER_COUNT];
+	const struct regs_rule *rule = regs_mmio_rule(vcpu, offset, size);
 
-	if (!regs_mmio_is_defined(vcpu, offset, size))
+	if (!rule)
 		return;
 	if (rule->access & MMIO_WRITE)
-		regs_write(vcpu, rule, offset, value & regs_bits(vcpu, rule));
+		regs_write(vcpu, rule, offset, value & rule->bits);
 	else if (!(rule->access & MMIO))
 		source_lvt_error(vcpu, APIC_ESR_REGISTER);
 }
@@ -278,7 +305,9 @@ static int regs_msr_write(struct ph_vcpu *vcpu, uint32_t index, uint64_t value)
 		return PH_GUEST_GP;
 	if (index == APIC_ICR / 16)
 		return regs_msr_write_icr(vcpu, value);
-	if (!(rule->access & MSR_WRITE) || value & ~(uint64_t)regs_bits(vcpu, rule))
+	if (!(rule->access & MSR_WRITE) || value & ~(uint64_t)rule->bits)
+		return PH_GUEST_GP;
+	if (index == APIC_SVR / 16 && value & regs_svr_reserved(vcpu))
 		return PH_GUEST_GP;
 	regs_write(vcpu, rule, index * 16, (uint32_t)value);
 	return PH_OK;
@@ -301,9 +330,6 @@ static int regs_msr_read(struct ph_vcpu *vcpu, uint32_t index, uint64_t *value)
  * physical address bits refuses the others itself. */
 #define BASE_RESERVED     0xfff00000000002ffull
 #define BASE_ADDRESS_MASK 0x000ffffffffff000ull
-#define BASE_MODE_SHIFT   10
-
-enum regs_mode { MODE_DISABLED = 0, MODE_INVALID = 1, MODE_XAPIC = 2, MODE_X2APIC = 3 };
 
 /* SDM vol. 3, figure "Local x2APIC State Transitions with IA32_APIC_BASE, INIT, and Reset": the
  * modes that may follow each, one bit a mode. */
@@ -312,11 +338,6 @@ static const uint8_t regs_mode_followers[4] = {
     [MODE_XAPIC] = 1u << MODE_DISABLED | 1u << MODE_XAPIC | 1u << MODE_X2APIC,
     [MODE_X2APIC] = 1u << MODE_DISABLED | 1u << MODE_X2APIC,
 };
-
-static enum regs_mode regs_mode(uint64_t base)
-{
-	return (enum regs_mode)(base >> BASE_MODE_SHIFT & 3);
-}
 
 /*
  * What survives: from xAPIC mode all but the ID, LDR and ICR's high half on the way to x2APIC (SDM
@@ -378,10 +399,10 @@ int ph_apic_msr_read(struct ph_vcpu *vcpu, uint32_t msr, uint64_t *value)
 	}
 }
 
-int ph_apic_msr_write(struct ph_vcpu *vcpu, uint32_t msr, uint64_t value)
+/* Out of line: they need a frame, and the x2APIC's registers are written far more often. */
+static __attribute__((noinline)) int regs_other_msr_write(
+    struct ph_vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	if (msr - MSR_X2APIC < MSR_X2APIC_COUNT)
-		return regs_msr_write(vcpu, msr - MSR_X2APIC, value);
 	switch (msr) {
 	case MSR_APIC_BASE:
 		return regs_write_base(vcpu, value);
@@ -391,6 +412,13 @@ int ph_apic_msr_write(struct ph_vcpu *vcpu, uint32_t msr, uint64_t value)
 	default:
 		return PH_ENOENT;
 	}
+}
+
+int ph_apic_msr_write(struct ph_vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+	if (msr - MSR_X2APIC < MSR_X2APIC_COUNT)
+		return regs_msr_write(vcpu, msr - MSR_X2APIC, value);
+	return regs_other_msr_write(vcpu, msr, value);
 }
 
 uint64_t ph_cr8_read(const struct ph_vcpu *vcpu)
