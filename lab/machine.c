@@ -5,6 +5,12 @@
 #include "x86/msr.h"
 
 #define FIRST_CLASS 3u
+#define NOTIFICATION_VECTOR 0xf2u
+#define WAKEUP_VECTOR 0xf1u
+#define DEVICE_CLASS 13u
+#define HANDLER_CLASS 14u
+#define FAST_CLASS 15u
+#define MSR_X2APIC_SELF_IPI 0x83fu
 #define MSR_X2APIC_EOI 0x80bu
 #define MSR_X2APIC_SVR 0x80fu
 #define VECTOR_OF(vector_class) ((uint8_t)((vector_class) << 4 | 1u))
@@ -13,6 +19,8 @@ struct machine *machine;
 static struct ph_vm *vm;
 static struct ph_vcpu *vcpus[MACHINE_VCPU_MAX];
 static struct vmcb *vmcbs[MACHINE_VCPU_MAX];
+static struct model_vmx vmxs[MACHINE_VCPU_MAX];
+static struct ph_pcpu *pcpus[MODEL_PCPU_MAX];
 static const struct ph_platform platform;
 /* Numbers handed to actors; constants. */
 static uint32_t numbers[MODEL_PCPU_MAX] = { 0, 1, 2, 3, 4, 5, 6, 7 };
@@ -100,23 +108,22 @@ static void sleep_until_woken(struct ph_vcpu *vcpu, void *host)
 	own->wake_count--;
 }
 
-static void wake(struct ph_vcpu *vcpu, void *host)
-{
-	struct machine_vcpu *own = host;
-
-	(void)vcpu;
-	lab_hardware_step(LAB_NOTHING_DRAINS, "wakes the vCPU");
-	own->wake_count++;
-	lab_check(own->wake_count == 1, "two wake-ups for one sleep");
-}
-
 static struct ph_vcpu *running(void)
 {
 	uint32_t index = machine->running[this_pcpu_number()];
 
-	if (machine_config()->fault == MACHINE_RUNNING_IS_TRUE)
-		return vcpus[0];
 	return index ? vcpus[index - 1] : NULL;
+}
+
+static void wake(struct ph_vcpu *vcpu, void *host)
+{
+	struct machine_vcpu *own = host;
+
+	if (machine_config()->fault == MACHINE_SLEEPER_ELIDED && running() == vcpu)
+		return;
+	lab_hardware_step(LAB_NOTHING_DRAINS, "wakes the vCPU");
+	own->wake_count++;
+	lab_check(own->wake_count == 1, "two wake-ups for one sleep");
 }
 
 static uint64_t guest_tsc(struct ph_vcpu *vcpu, void *host)
@@ -146,59 +153,124 @@ static void start(struct ph_vcpu *vcpu, void *host, uint8_t vector)
 	(void)vector;
 }
 
+/* ---- VMX's verbs -------------------------------------------------------------------------------- */
+
+static uint64_t vmcs_read(const struct ph_vcpu *vcpu, void *host, uint32_t field)
+{
+	(void)host;
+	return model_vmcs_read(vmxs[ph_vcpu_index(vcpu)].vmcs, field);
+}
+
+static void vmcs_write(const struct ph_vcpu *vcpu, void *host, uint32_t field, uint64_t value)
+{
+	(void)host;
+	if (field == VMCS_PRIMARY && machine_config()->fault == MACHINE_EXTRA_WINDOW)
+		value |= PRIMARY_INTERRUPT_WINDOW;
+	model_vmcs_write(vmxs[ph_vcpu_index(vcpu)].vmcs, field, value);
+}
+
+static void set_delivery(struct ph_vcpu *vcpu, void *host, enum ph_delivery delivery)
+{
+	struct model_vmcs *vmcs = vmxs[ph_vcpu_index(vcpu)].vmcs;
+
+	(void)host;
+	if (delivery == PH_DELIVERY_INJECTED)
+		vmcs->secondary &= ~SECONDARY_VIRTUAL_INTERRUPTS;
+	else
+		vmcs->secondary |= SECONDARY_VIRTUAL_INTERRUPTS;
+}
+
 /* ---- The guest's turn -------------------------------------------------------------------------- */
 
 static bool guest_has_event(void *arg)
 {
 	struct machine_vcpu *own = arg;
+	size_t index = (size_t)(own - machine->vcpus);
 
-	return model_svm_has_event(vmcbs[own - machine->vcpus], &machine->pcpus[own->pcpu]);
+	if (machine_config()->is_vmx)
+		return model_vmx_has_event(&vmxs[index], &machine->pcpus[own->pcpu]);
+	return model_svm_has_event(vmcbs[index], &machine->pcpus[own->pcpu]);
 }
 
-static uint64_t enter_svm(struct machine_vcpu *own, struct vmcb *vmcb)
+static bool event_is_injected(size_t index)
+{
+	return machine_config()->is_vmx ? vmxs[index].vmcs->entry_intr_info & INTR_INFO_VALID :
+	    vmcbs[index]->event_inj & VMCB_EVENT_VALID;
+}
+
+static enum model_exit guest_begins(struct machine_vcpu *own, size_t index)
+{
+	bool is_vmx = machine_config()->is_vmx;
+
+	if (machine_config()->deliveries_can_fault && !own->has_faulted && event_is_injected(index) &&
+	    lab_choose(2, "the delivery is cut short")) {
+		own->has_faulted = 1;
+		return is_vmx ? model_vmx_enter_faults(&vmxs[index]) :
+		    model_svm_vmrun_faults(vmcbs[index]);
+	}
+	if (event_is_injected(index))
+		lab_note("guest takes event", is_vmx ? vmxs[index].vmcs->entry_intr_info & 0xff :
+		    vmcbs[index]->event_inj & 0xff);
+	if (is_vmx)
+		model_vmx_enter(&vmxs[index]);
+	else
+		model_svm_vmrun(vmcbs[index], &own->guest);
+	return EXIT_NONE;
+}
+
+static enum model_exit guest_runs(struct machine_vcpu *own, size_t index)
 {
 	const uint8_t *program = machine_config()->program;
-	uint64_t exit = MODEL_NO_EXIT;
+	bool is_vmx = machine_config()->is_vmx;
+	enum model_exit exit;
 
-	lab_hardware_step(LAB_ENTRY_DRAINS, "VMRUN");
-	if (machine_config()->deliveries_can_fault && !own->has_faulted &&
-	    (vmcb->event_inj & VMCB_EVENT_VALID) && lab_choose(2, "the delivery is cut short")) {
-		own->has_faulted = 1;
-		return model_svm_vmrun_faults(vmcb);
-	}
-	if (vmcb->event_inj & VMCB_EVENT_VALID)
-		lab_note("guest takes event", vmcb->event_inj & 0xff);
-	model_svm_vmrun(vmcb, &own->guest);
-	while (exit == MODEL_NO_EXIT) {
-		if (model_guest_is_idle(&own->guest, program) && !(vmcb->rflags & 1u << 8))
-			lab_wait(guest_has_event, own, "guest spins until an exit");
+	lab_hardware_step(LAB_ENTRY_DRAINS, "guest entry");
+	exit = guest_begins(own, index);
+	while (exit == EXIT_NONE) {
+		if (model_guest_is_idle(&own->guest, program) &&
+		    (is_vmx || !(vmcbs[index]->rflags & 1u << 8)))
+			lab_wait(guest_has_event, own, "guest spins until an event");
 		else
 			lab_hardware_step(LAB_NOTHING_DRAINS, "guest instruction");
-		exit = model_svm_step(vmcb, &own->guest, program, this_pcpu());
+		exit = is_vmx ? model_vmx_step(&vmxs[index], this_pcpu()) :
+		    model_svm_step(vmcbs[index], &own->guest, program, this_pcpu());
 	}
 	return exit;
+}
+
+static void fast_path(struct ph_vcpu *vcpu)
+{
+	if (machine_config()->fast_self_ipi) {
+		machine->posted[FAST_CLASS]++;
+		lab_check(ph_apic_msr_write(vcpu, MSR_X2APIC_SELF_IPI, VECTOR_OF(FAST_CLASS)) == PH_OK,
+		    "self-IPI refused");
+	} else {
+		machine_post(ph_vcpu_index(vcpu), FAST_CLASS);
+	}
 }
 
 /* A fast-path exit is handled here, with interrupts off. */
 static enum ph_entered enter(struct ph_vcpu *vcpu, void *host)
 {
 	struct machine_vcpu *own = host;
-	struct vmcb *vmcb = vmcbs[own - machine->vcpus];
+	size_t index = (size_t)(own - machine->vcpus);
 
-	(void)vcpu;
 	if (machine_config()->fault == MACHINE_LATE_IRQS_OFF) {
 		lab_hardware_step(LAB_NOTHING_DRAINS, "interrupts off");
 		this_pcpu()->interrupts_on = 0;
 	}
-	vmcb->exit_code = enter_svm(own, vmcb);
-	if (machine_config()->fault == MACHINE_LOSES_EVENT)
-		vmcb->exit_int_info = 0;
-	lab_note("exit", vmcb->exit_code);
-	if (vmcb->exit_code != VMEXIT_RDTSC)
+	own->exit = (uint8_t)guest_runs(own, index);
+	if (machine_config()->fault == MACHINE_LOSES_EVENT) {
+		if (machine_config()->is_vmx)
+			vmxs[index].vmcs->idt_vectoring_info = 0;
+		else
+			vmcbs[index]->exit_int_info = 0;
+	}
+	lab_note("exit, reason", own->exit);
+	if (own->exit != EXIT_FAST)
 		return PH_ENTERED_EXIT;
-	/* A self-IPI by the fast path: what thread 004's elision is for. */
-	machine_post(ph_vcpu_index(vcpu), 15);
-	vmcb->exit_code = 0;
+	own->exit = EXIT_NONE;
+	fast_path(vcpu);
 	return PH_ENTERED_FAST;
 }
 
@@ -212,6 +284,9 @@ static const struct ph_platform platform = {
 	.sleep = sleep_until_woken,
 	.wake = wake,
 	.running = running,
+	.vmcs_read = vmcs_read,
+	.vmcs_write = vmcs_write,
+	.set_delivery = set_delivery,
 	.guest_tsc = guest_tsc,
 	.timer_arm = timer_arm,
 	.timer_cancel = nothing,
@@ -225,21 +300,23 @@ static const struct ph_platform platform = {
 
 static void handle_exit(struct ph_vcpu *vcpu, struct machine_vcpu *own)
 {
-	struct vmcb *vmcb = vmcbs[own - machine->vcpus];
-	uint64_t code = vmcb->exit_code;
+	uint8_t exit = own->exit;
 
-	vmcb->exit_code = 0;
-	switch (code) {
-	case VMEXIT_MSR:
+	own->exit = EXIT_NONE;
+	switch ((enum model_exit)exit) {
+	case EXIT_EOI_WRITE:
 		lab_check(ph_apic_msr_write(vcpu, MSR_X2APIC_EOI, 0) == PH_OK, "EOI refused");
 		break;
-	case VMEXIT_HLT:
+	case EXIT_HALT:
 		ph_vcpu_halt(vcpu);
 		break;
-	case VMEXIT_IRET:
+	case EXIT_WINDOW:
+		machine->window_count++;
+		break;
+	case EXIT_IRET:
 		ph_vcpu_nmi_unblocked(vcpu);
 		break;
-	case VMEXIT_EXCEPTION(1):
+	case EXIT_TRAP:
 		if (!ph_vcpu_exception_exit(vcpu, 1))
 			own->guest.stray_traps++;
 		break;
@@ -248,19 +325,29 @@ static void handle_exit(struct ph_vcpu *vcpu, struct machine_vcpu *own)
 	}
 }
 
-static void migrate(struct ph_vcpu *vcpu, struct machine_vcpu *own, uint32_t to)
+static void move_to(struct ph_vcpu *vcpu, struct machine_vcpu *own, uint32_t to)
 {
-	if (own->has_migrated || !lab_choose(2, "moves to another pCPU"))
-		return;
-	own->has_migrated = 1;
 	ph_vcpu_put(vcpu);
-	/* The scheduler's own locks order this thread's stores before it runs elsewhere. */
+	/* The scheduler's own locks order this thread's stores before it runs again. */
 	LAB_FENCE();
-	lab_hardware_step(LAB_NOTHING_DRAINS, "now on another pCPU");
 	machine->running[own->pcpu] = 0;
+	lab_hardware_step(LAB_NOTHING_DRAINS, "is scheduled again");
 	own->pcpu = (uint8_t)to;
 	machine->running[to] = (uint8_t)(own - machine->vcpus + 1);
 	ph_vcpu_load(vcpu, to);
+}
+
+static void maybe_move(struct ph_vcpu *vcpu, struct machine_vcpu *own)
+{
+	if (machine_config()->migrates && !own->has_migrated &&
+	    lab_choose(2, "moves to another pCPU")) {
+		own->has_migrated = 1;
+		move_to(vcpu, own, MODEL_PCPU_MAX - 1);
+	}
+	if (machine_config()->is_preempted && !own->was_preempted && lab_choose(2, "is preempted")) {
+		own->was_preempted = 1;
+		move_to(vcpu, own, own->pcpu);
+	}
 }
 
 static void vcpu_thread(void *arg)
@@ -268,14 +355,12 @@ static void vcpu_thread(void *arg)
 	uint32_t index = *(uint32_t *)arg;
 	struct machine_vcpu *own = &machine->vcpus[index];
 
-	ph_vcpu_load(vcpus[index], own->pcpu);
 	for (;;) {
 		if (ph_vcpu_run(vcpus[index]) == PH_RUN_REQUEST)
 			own->request_seen |= (uint8_t)ph_vcpu_take_requests(vcpus[index]);
 		else
 			handle_exit(vcpus[index], own);
-		if (machine_config()->migrates)
-			migrate(vcpus[index], own, MODEL_PCPU_MAX - 1);
+		maybe_move(vcpus[index], own);
 	}
 }
 
@@ -309,6 +394,13 @@ static void sender(void *arg)
 	}
 }
 
+static void toggler(void *arg)
+{
+	(void)arg;
+	ph_vm_inhibit(vm, PH_INHIBIT_OPTION, true);
+	ph_vm_inhibit(vm, PH_INHIBIT_OPTION, false);
+}
+
 /* ---- Interrupts of the host -------------------------------------------------------------------- */
 
 static struct model_pcpu *pcpu_of(void *arg)
@@ -335,10 +427,17 @@ static void interrupt_take(void *arg)
 	enum model_vector vector = model_interrupt_take(pcpu);
 
 	pcpu->interrupts_on = 0;
-	if (vector == MODEL_DEVICE) {
+	switch (vector) {
+	case MODEL_DEVICE:
 		lab_note("host interrupt: a device; its handler posts", 0);
-		machine_post(0, 14);
-	} else {
+		machine_post(0, HANDLER_CLASS);
+		break;
+	case MODEL_WAKEUP:
+		lab_note("host interrupt: wakeup vector", 0);
+		if (machine_config()->fault != MACHINE_NO_WAKEUP_LIST)
+			ph_pcpu_wakeup(pcpus[pcpu - machine->pcpus]);
+		break;
+	default:
 		lab_note("host interrupt: notification, does nothing", 0);
 	}
 	pcpu->interrupts_on = 1;
@@ -367,6 +466,21 @@ static void wire_step(void *arg, uint32_t choice)
 	lab_note("IPI arrives at pCPU", i);
 }
 
+static uint32_t handler_choices(void *arg)
+{
+	(void)arg;
+	return !machine->handler_fired;
+}
+
+static void handler_step(void *arg, uint32_t choice)
+{
+	(void)arg;
+	(void)choice;
+	machine->handler_fired = 1;
+	machine->pcpus[machine->vcpus[0].pcpu].irr |= 1u << MODEL_DEVICE;
+	lab_note("a device interrupts the vCPU's pCPU", 0);
+}
+
 static uint32_t device_choices(void *arg)
 {
 	(void)arg;
@@ -375,11 +489,21 @@ static uint32_t device_choices(void *arg)
 
 static void device_step(void *arg, uint32_t choice)
 {
+	uint8_t nv;
+	uint32_t ndst;
+
 	(void)arg;
 	(void)choice;
 	machine->device_fired = 1;
-	machine->pcpus[machine->vcpus[0].pcpu].irr |= 1u << MODEL_DEVICE;
-	lab_note("device raises its host interrupt on the vCPU's pCPU", 0);
+	machine->posted[DEVICE_CLASS]++;
+	lab_note("device posts: PIR", VECTOR_OF(DEVICE_CLASS));
+	if (!model_vtd_post(vmxs[0].pid, VECTOR_OF(DEVICE_CLASS), &nv, &ndst))
+		return;
+	lab_note("and ON; sends vector", nv);
+	if (machine_config()->fault == MACHINE_WRONG_NDST && nv == WAKEUP_VECTOR)
+		ndst = MODEL_PCPU_MAX - 1;
+	lab_check(ndst < MODEL_PCPU_MAX, "NDST names no pCPU");
+	model_ipi_send(&machine->pcpus[ndst], nv == WAKEUP_VECTOR ? MODEL_WAKEUP : MODEL_NOTIFY);
 }
 
 static uint32_t idle_choices(void *arg)
@@ -406,6 +530,37 @@ static void idle_step(void *arg, uint32_t choice)
 
 /* ---- Setup ------------------------------------------------------------------------------------- */
 
+static void make_vmx(uint32_t index, struct ph_vcpu_config *config)
+{
+	struct model_vmx *vmx = &vmxs[index];
+
+	*vmx = (struct model_vmx){
+		.vmcs = lab_alloc(sizeof(struct model_vmcs), "VMCS"),
+		.guest = &machine->vcpus[index].guest,
+		.program = machine_config()->program,
+		.page = config->apic_page,
+		.pid = config->pid,
+		.fault = machine_config()->fault == MACHINE_KEEPS_ON ? VMX_KEEPS_ON :
+		    machine_config()->fault == MACHINE_EOI_CLEARS_SVI ? VMX_EOI_CLEARS_SVI : VMX_RIGHT,
+	};
+	config->backend = PH_BACKEND_VMX;
+	config->delivery = machine_config()->delivery;
+	config->pin_based = PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMIS;
+	config->primary = PRIMARY_HLT | PRIMARY_TPR_SHADOW;
+	vmx->vmcs->pin_based = config->pin_based;
+	vmx->vmcs->primary = config->primary;
+	if (machine_config()->fault == MACHINE_EXTRA_WINDOW)
+		vmx->vmcs->primary |= PRIMARY_INTERRUPT_WINDOW;
+	vmx->vmcs->rflags = 1u << 9 | 2u;
+}
+
+static void make_svm(uint32_t index, struct ph_vcpu_config *config)
+{
+	vmcbs[index] = lab_alloc(4096, "VMCB");
+	vmcbs[index]->rflags = 1u << 9 | 2u;
+	config->vmcb = vmcbs[index];
+}
+
 static void make_vcpu(uint32_t index)
 {
 	struct ph_vcpu_config config = {
@@ -415,23 +570,27 @@ static void make_vcpu(uint32_t index)
 		.host = &machine->vcpus[index],
 		.apic_page = lab_alloc(4096, "apic page"),
 		.pid = lab_alloc(64, "PID"),
-		.vmcb = lab_alloc(4096, "VMCB"),
 	};
 	void *memory = lab_alloc(ph_vcpu_size(), "vcpu");
 	uint64_t base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP;
 
-	vmcbs[index] = config.vmcb;
-	vmcbs[index]->rflags = 1u << 9 | 2u;
+	lab_name(config.pid, 8, "PIR[0]");
+	lab_name((char *)config.pid + 8, 8, "PIR[1]");
+	lab_name((char *)config.pid + 16, 8, "PIR[2]");
+	lab_name((char *)config.pid + 24, 8, "PIR[3]");
+	lab_name((char *)config.pid + 32, 8, "PID.control");
+	if (machine_config()->is_vmx)
+		make_vmx(index, &config);
+	else
+		make_svm(index, &config);
 	if (ph_vcpu_init(vm, index, memory, &config, &vcpus[index]) != PH_OK ||
 	    ph_apic_msr_write(vcpus[index], MSR_APIC_BASE, base | APIC_BASE_X2APIC) != PH_OK ||
 	    ph_apic_msr_write(vcpus[index], MSR_X2APIC_SVR, 0x1ff) != PH_OK)
 		lab_bug(__FILE__, __LINE__, "the scenario's vCPU cannot be made");
 	machine->vcpus[index].pcpu = (uint8_t)index;
 	machine->running[index] = (uint8_t)(index + 1);
-	lab_name(config.pid, 8, "PIR[0]");
-	lab_name((char *)config.pid + 24, 8, "PIR[3]");
-	lab_name((char *)config.pid + 32, 8, "PID.control");
 	lab_ignore_counters(vcpus[index], ph_vcpu_size());
+	ph_vcpu_load(vcpus[index], index);
 }
 
 /* Where the public counters live: poke each word and ask.  Statistics are no part of a state. */
@@ -462,6 +621,13 @@ static void make_vm(uint32_t vcpu_count)
 	};
 
 	machine = lab_alloc(sizeof(*machine), "machine");
+	if (machine_config()->device_posts) {
+		config.pcpus = pcpus;
+		config.notification_vector = NOTIFICATION_VECTOR;
+		config.wakeup_vector = WAKEUP_VECTOR;
+		for (uint32_t i = 0; i < MODEL_PCPU_MAX; i++)
+			pcpus[i] = ph_pcpu_init(lab_alloc(ph_pcpu_size(), "wake list"), &platform, i);
+	}
 	__builtin_memset(vcpus, 0, sizeof(vcpus));
 	for (uint32_t i = 0; i < MODEL_PCPU_MAX; i++)
 		machine->pcpus[i].interrupts_on = 1;
@@ -475,19 +641,20 @@ void machine_setup(const struct lab_params *params)
 {
 	static const char *const names[] = { "sender 0", "sender 1", "sender 2", "sender 3", "sender 4" };
 	const struct machine_config *config = machine_config();
-	uint32_t count = config->vcpu_count ? config->vcpu_count : 1;
 
-	make_vm(count);
-	for (uint32_t i = 0; i < count; i++) {
-		lab_cpu(i ? "vcpu 1" : "vcpu 0", vcpu_thread, &numbers[i]);
-		lab_interrupts(i, interrupts_open, interrupt_waiting, interrupt_take, &numbers[i]);
-	}
+	make_vm(1);
+	lab_cpu("vcpu 0", vcpu_thread, &numbers[0]);
+	lab_interrupts(0, interrupts_open, interrupt_waiting, interrupt_take, &numbers[0]);
 	for (uint32_t i = 0; i < params->sender_count; i++)
 		lab_cpu(names[i], sender, &numbers[i]);
 	lab_hardware("wire", wire_choices, wire_step, NULL);
-	if (config->interrupt_posts)
+	if (config->toggles)
+		lab_cpu("toggler", toggler, NULL);
+	if (config->handler_posts)
+		lab_hardware("device interrupt", handler_choices, handler_step, NULL);
+	if (config->device_posts)
 		lab_hardware("device", device_choices, device_step, NULL);
-	if (config->migrates)
+	if (config->migrates || config->is_preempted || config->device_posts)
 		lab_hardware("idle pCPUs", idle_choices, idle_step, NULL);
 }
 
@@ -516,4 +683,7 @@ void machine_nothing_invented(void)
 		lab_check(guest->taken[i] <= machine->posted[i], "an interrupt was taken twice");
 	lab_check(guest->nmi_taken <= machine->nmi_posted, "an NMI was taken twice");
 	lab_check(guest->stray_traps == 0, "the guest sees a single-step trap that is not its own");
+	lab_check(!machine_config()->is_vmx || machine_config()->toggles ||
+		machine_config()->delivery == PH_DELIVERY_INJECTED || machine->window_count == 0,
+	    "an interrupt-window exit although delivery is virtual");
 }

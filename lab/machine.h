@@ -10,37 +10,47 @@
 
 #define MACHINE_VCPU_MAX 2u
 
-/* Wrong orders that live outside core/: in the embedder's verbs. */
+/* Wrong orders that live outside core/: in the embedder's verbs, or in the hardware. */
 enum machine_fault {
 	MACHINE_RIGHT,
-	MACHINE_LATE_IRQS_OFF,   /* interrupts stay on until the entry itself: bug 1 */
-	MACHINE_RUNNING_IS_TRUE, /* running() names the vCPU for every caller: bug 4 */
-	MACHINE_FORGETS_WAKE,    /* a wake-up that comes before sleep() is not remembered */
-	MACHINE_LOSES_EVENT,     /* EXITINTINFO is ignored after an exit in the middle of a delivery */
+	MACHINE_LATE_IRQS_OFF,  /* interrupts stay on until the entry itself: bug 1 */
+	MACHINE_SLEEPER_ELIDED, /* no wake-up when the vCPU is the running one: bug 4 */
+	MACHINE_FORGETS_WAKE,   /* a wake-up that comes before sleep() is not remembered */
+	MACHINE_LOSES_EVENT,    /* the event of an interrupted delivery is ignored */
+	MACHINE_KEEPS_ON,       /* the processor does not clear ON: bug 17 */
+	MACHINE_EOI_CLEARS_SVI, /* EOI sets SVI to 0: bug 18 */
+	MACHINE_EXTRA_WINDOW,   /* an interrupt window although delivery is virtual: bug 20 */
+	MACHINE_WRONG_NDST,     /* a sleeper's descriptor names another pCPU: bug 21 */
+	MACHINE_NO_WAKEUP_LIST, /* the wakeup vector's handler does nothing: bug 6 */
 };
 
 /* A scenario's constants; .data of its struct lab_scenario. */
 struct machine_config {
 	const uint8_t *program;      /* enum model_instruction; the last one repeats */
-	uint32_t vcpu_count;         /* 0: 1 */
+	bool is_vmx;
+	enum ph_delivery delivery;   /* VMX */
 	enum machine_fault fault;
-	bool deliveries_can_fault;   /* an injected event's delivery may be cut short by an exit, once */
-	bool migrates;               /* the vCPU moves to another pCPU between two entries, once */
+	uint32_t posts_each;         /* interrupts of each sender; 0: 1 */
+	bool same_vector;            /* all senders post the same vector */
 	bool nmis;                   /* the senders send NMIs */
 	bool requests;               /* the senders raise host requests */
-	bool interrupt_posts;        /* a device's host interrupt on the vCPU's own pCPU posts a vector */
-	bool same_vector;            /* all senders post the same vector */
-	uint32_t posts_each;         /* interrupts of each sender; 0: 1 */
+	bool deliveries_can_fault;   /* an injected event's delivery may be cut short by an exit, once */
+	bool migrates;               /* the vCPU moves to another pCPU between two entries, once */
+	bool is_preempted;           /* put and loaded again on its pCPU between two entries, once */
+	bool handler_posts;          /* a device's host interrupt on the vCPU's own pCPU posts a vector */
+	bool device_posts;           /* VT-d: a device posts a vector by itself */
+	bool toggles;                /* someone inhibits the fast delivery and allows it again */
+	bool fast_self_ipi;          /* the fast path writes the self-IPI register; else it posts an MSI */
 };
 
 /* All of the machine that is not libposthorn's; in the world. */
 struct machine_vcpu {
 	struct model_guest guest;
+	uint8_t exit;           /* enum model_exit, until it is handled */
 	uint8_t wake_count;     /* wake() without its sleep() */
 	uint8_t is_asleep;
 	uint8_t pcpu;
-	uint8_t pad;
-	uint8_t has_faulted, has_migrated;
+	uint8_t has_faulted, has_migrated, was_preempted;
 	uint8_t request_posted, request_seen;
 };
 
@@ -50,8 +60,8 @@ struct machine {
 	uint8_t running[MODEL_PCPU_MAX]; /* vCPU index + 1; 0: none */
 	uint8_t posted[MODEL_GUEST_VECTORS];
 	uint8_t nmi_posted;
-	uint8_t device_fired;
-	uint8_t spurious_count; /* notifications that found their vCPU outside the guest */
+	uint8_t handler_fired, device_fired, device_in_flight;
+	uint8_t window_count; /* exits for an interrupt window */
 };
 extern struct machine *machine;
 

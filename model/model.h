@@ -6,7 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "x86/apic.h"
+#include "x86/pid.h"
 #include "x86/vmcb.h"
+#include "x86/vmcs.h"
 
 #define MODEL_PCPU_MAX 8u
 
@@ -39,7 +42,8 @@ enum model_instruction {
 	GUEST_WORK,  /* something that does not exit, once */
 	GUEST_CLI,
 	GUEST_STI,   /* without its shadow: model.md */
-	GUEST_SHADOW /* MOV SS: the next boundary is in its shadow */
+	GUEST_SHADOW, /* MOV SS: the next boundary is in its shadow */
+	GUEST_HALT_INSIDE, /* HLT, not intercepted: waits for an event, then goes on */
 };
 
 #define MODEL_GUEST_VECTORS 16u /* a guest vector's class stands for it */
@@ -54,9 +58,26 @@ struct model_guest {
 	uint8_t taken[MODEL_GUEST_VECTORS];
 };
 
-/* ---- SVM (APM vol. 2, "Secure Virtual Machine") ------------------------------------------------ */
+/* Is the guest at an instruction that never ends by itself? */
+bool model_guest_is_idle(const struct model_guest *guest, const uint8_t *program);
 
-#define MODEL_NO_EXIT (~1ull)
+/* Why the guest's turn ended. */
+enum model_exit {
+	EXIT_NONE,
+	EXIT_HOST_INTERRUPT,
+	EXIT_WINDOW,      /* interrupt window, VINTR */
+	EXIT_NMI_WINDOW,
+	EXIT_EOI_WRITE,   /* the guest wrote EOI and nothing virtualizes it */
+	EXIT_EOI_INDUCED, /* virtualized, and its vector is in the EOI-exit bitmap */
+	EXIT_HALT,
+	EXIT_HANDLED,     /* something that the host handles */
+	EXIT_FAST,        /* the same on the fast path */
+	EXIT_IRET,        /* SVM: the IRET intercept */
+	EXIT_TRAP,        /* #DB */
+	EXIT_FAULT,       /* in the middle of an event's delivery */
+};
+
+/* ---- SVM (APM vol. 2, "Secure Virtual Machine") ------------------------------------------------ */
 
 /* VMRUN: takes EVENTINJ into the guest ("Event Injection"). */
 void model_svm_vmrun(struct vmcb *vmcb, struct model_guest *guest);
@@ -64,13 +85,59 @@ void model_svm_vmrun(struct vmcb *vmcb, struct model_guest *guest);
  * #VMEXIT while the injected event is being delivered: EXITINTINFO gets it, the guest has not seen
  * it ("EXITINTINFO").  To be called instead of model_svm_vmrun(), with a valid EVENTINJ.
  */
-uint64_t model_svm_vmrun_faults(struct vmcb *vmcb);
+enum model_exit model_svm_vmrun_faults(struct vmcb *vmcb);
 /* Does something end the guest's instruction stream at this boundary? */
 bool model_svm_has_event(const struct vmcb *vmcb, const struct model_pcpu *pcpu);
-/* One instruction boundary and, without an event, one instruction.  Exit code or MODEL_NO_EXIT. */
-uint64_t model_svm_step(struct vmcb *vmcb, struct model_guest *guest, const uint8_t *program,
+/* One instruction boundary and, without an event, one instruction. */
+enum model_exit model_svm_step(struct vmcb *vmcb, struct model_guest *guest, const uint8_t *program,
     const struct model_pcpu *pcpu);
-/* Is the guest at an instruction that never ends by itself? */
-bool model_guest_is_idle(const struct model_guest *guest, const uint8_t *program);
+/* ---- VMX (SDM vol. 3, "VM Entries", "VM Exits", "APIC Virtualization and Virtual Interrupts") -- */
+
+/* Wrong hardware, to show what the right one is needed for. */
+enum model_vmx_fault {
+	VMX_RIGHT,
+	VMX_KEEPS_ON,      /* posted-interrupt processing does not clear ON */
+	VMX_EOI_CLEARS_SVI /* EOI virtualization forgets lower vectors in service */
+};
+
+/* The fields that matter to interrupts, each in its own word. */
+struct model_vmcs {
+	uint32_t pin_based, primary, secondary;
+	uint32_t entry_intr_info, idt_vectoring_info;
+	uint32_t interruptibility;
+	uint32_t tpr_threshold;
+	uint16_t intr_status;
+	uint16_t posting; /* 1: ON was cleared, PIR is still to be taken */
+	uint64_t rflags;
+	uint64_t eoi_exit[4];
+};
+
+uint64_t model_vmcs_read(const struct model_vmcs *vmcs, uint32_t field);
+void model_vmcs_write(struct model_vmcs *vmcs, uint32_t field, uint64_t value);
+
+/* A VMX guest with its virtual-APIC page and posted-interrupt descriptor. */
+struct model_vmx {
+	struct model_vmcs *vmcs;
+	struct model_guest *guest;
+	const uint8_t *program;
+	uint8_t *page;
+	struct pid *pid;
+	enum model_vmx_fault fault;
+};
+
+/* VM entry: event injection, PPR virtualization ("Event Injection", "Virtual APIC State"). */
+void model_vmx_enter(const struct model_vmx *vmx);
+/* An exit in the middle of the injected event's delivery, instead of model_vmx_enter(). */
+enum model_exit model_vmx_enter_faults(const struct model_vmx *vmx);
+bool model_vmx_has_event(const struct model_vmx *vmx, const struct model_pcpu *pcpu);
+enum model_exit model_vmx_step(const struct model_vmx *vmx, struct model_pcpu *pcpu);
+
+/* ---- VT-d: a device posts (VT-d specification, "Interrupt-Posting Hardware Operation") ---------- */
+
+/*
+ * One atomic read-modify-write of the descriptor: the PIR bit, and ON if ON and SN were clear.  True:
+ * send vector *nv to *ndst.
+ */
+bool model_vtd_post(struct pid *pid, uint8_t vector, uint8_t *nv, uint32_t *ndst);
 
 #endif

@@ -37,10 +37,10 @@ void model_svm_vmrun(struct vmcb *vmcb, struct model_guest *guest)
 	vmcb->event_inj = 0;
 }
 
-uint64_t model_svm_vmrun_faults(struct vmcb *vmcb)
+enum model_exit model_svm_vmrun_faults(struct vmcb *vmcb)
 {
 	vmcb->exit_int_info = vmcb->event_inj;
-	return VMEXIT_NPF;
+	return EXIT_FAULT;
 }
 
 static bool window_is_open(const struct vmcb *vmcb)
@@ -60,81 +60,78 @@ bool model_svm_has_event(const struct vmcb *vmcb, const struct model_pcpu *pcpu)
 	return pcpu->irr || window_is_open(vmcb);
 }
 
-bool model_guest_is_idle(const struct model_guest *guest, const uint8_t *program)
-{
-	return !guest->handler && !guest->nmi_handler && program[guest->pc] == GUEST_SPIN;
-}
-
 /* IRET of the NMI handler (APM vol. 2, "IRET Intercept": before the instruction). */
-static uint64_t nmi_iret(struct vmcb *vmcb, struct model_guest *guest)
+static enum model_exit nmi_iret(struct vmcb *vmcb, struct model_guest *guest)
 {
 	if (vmcb->intercept_3 & VMCB_IRET)
-		return VMEXIT_IRET;
+		return EXIT_IRET;
 	guest->nmi_handler = 0;
 	guest->nmi_blocked = 0;
 	vmcb->rip += 16;
-	return MODEL_NO_EXIT;
+	return EXIT_NONE;
 }
 
-static uint64_t instruction(struct vmcb *vmcb, struct model_guest *guest, uint8_t what)
+static enum model_exit instruction(struct vmcb *vmcb, struct model_guest *guest, uint8_t what)
 {
 	switch ((enum model_instruction)what) {
 	case GUEST_SPIN:
-		return MODEL_NO_EXIT;
+		return EXIT_NONE;
 	case GUEST_HALT:
-		return VMEXIT_HLT;
+		return EXIT_HALT;
 	case GUEST_EXIT:
 		guest->pc++;
-		return VMEXIT_CPUID;
+		return EXIT_HANDLED;
 	case GUEST_FAST:
 		guest->pc++;
-		return VMEXIT_RDTSC;
+		return EXIT_FAST;
 	case GUEST_WORK:
 		guest->pc++;
-		return MODEL_NO_EXIT;
+		return EXIT_NONE;
 	case GUEST_CLI:
 		guest->pc++;
 		vmcb->rflags &= ~RFLAGS_IF;
-		return MODEL_NO_EXIT;
+		return EXIT_NONE;
 	case GUEST_STI:
 		guest->pc++;
 		vmcb->rflags |= RFLAGS_IF;
-		return MODEL_NO_EXIT;
+		return EXIT_NONE;
+	case GUEST_HALT_INSIDE: /* SVM guests of this model have HLT intercepted */
+		return EXIT_HALT;
 	case GUEST_SHADOW:
 		guest->pc++;
 		vmcb->interrupt_state |= VMCB_INTERRUPT_SHADOW;
-		return MODEL_NO_EXIT;
+		return EXIT_NONE;
 	}
-	return MODEL_NO_EXIT;
+	return EXIT_NONE;
 }
 
 /* RFLAGS.TF was set when the instruction began: #DB behind it (APM vol. 2, "Single Stepping"). */
-static uint64_t single_step(struct vmcb *vmcb, struct model_guest *guest)
+static enum model_exit single_step(struct vmcb *vmcb, struct model_guest *guest)
 {
 	vmcb->dr6 |= DR6_BS;
 	if (vmcb->intercept_exceptions & (1u << 1))
-		return VMEXIT_EXCEPTION(1);
+		return EXIT_TRAP;
 	guest->stray_traps++;
-	return MODEL_NO_EXIT;
+	return EXIT_NONE;
 }
 
-uint64_t model_svm_step(struct vmcb *vmcb, struct model_guest *guest, const uint8_t *program,
+enum model_exit model_svm_step(struct vmcb *vmcb, struct model_guest *guest, const uint8_t *program,
     const struct model_pcpu *pcpu)
 {
 	bool is_stepped = vmcb->rflags & RFLAGS_TF;
 	bool was_shadowed = vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW;
-	uint64_t exit;
+	enum model_exit exit;
 
 	if (pcpu->irr)
-		return VMEXIT_INTR;
+		return EXIT_HOST_INTERRUPT;
 	if (window_is_open(vmcb))
-		return VMEXIT_VINTR;
+		return EXIT_WINDOW;
 	if (guest->nmi_handler) {
 		exit = nmi_iret(vmcb, guest);
 	} else if (guest->handler) {
 		guest->handler = 0;
 		vmcb->rflags |= RFLAGS_IF;
-		return VMEXIT_MSR;
+		return EXIT_EOI_WRITE;
 	} else {
 		uint8_t pc = guest->pc;
 
@@ -143,7 +140,7 @@ uint64_t model_svm_step(struct vmcb *vmcb, struct model_guest *guest, const uint
 	}
 	if (was_shadowed)
 		vmcb->interrupt_state &= ~VMCB_INTERRUPT_SHADOW;
-	if (exit == MODEL_NO_EXIT && is_stepped)
+	if (exit == EXIT_NONE && is_stepped)
 		exit = single_step(vmcb, guest);
 	return exit;
 }
