@@ -4,6 +4,8 @@
 #include "x86/apic.h"
 #include "x86/msr.h"
 
+#define RFLAGS_TF (1ull << 8)
+#define RFLAGS_IF (1ull << 9)
 #define FIRST_CLASS 3u
 #define NOTIFICATION_VECTOR 0xf2u
 #define WAKEUP_VECTOR 0xf1u
@@ -164,6 +166,8 @@ static uint64_t vmcs_read(const struct ph_vcpu *vcpu, void *host, uint32_t field
 static void vmcs_write(const struct ph_vcpu *vcpu, void *host, uint32_t field, uint64_t value)
 {
 	(void)host;
+	if (field == VMCS_TPR_THRESHOLD && machine_config()->fault == MACHINE_NO_THRESHOLD)
+		return;
 	if (field == VMCS_PRIMARY && machine_config()->fault == MACHINE_EXTRA_WINDOW)
 		value |= PRIMARY_INTERRUPT_WINDOW;
 	model_vmcs_write(vmxs[ph_vcpu_index(vcpu)].vmcs, field, value);
@@ -228,7 +232,7 @@ static enum model_exit guest_runs(struct machine_vcpu *own, size_t index)
 	exit = guest_begins(own, index);
 	while (exit == EXIT_NONE) {
 		if (model_guest_is_idle(&own->guest, program) &&
-		    (is_vmx || !(vmcbs[index]->rflags & 1u << 8)))
+		    (is_vmx || !(vmcbs[index]->rflags & RFLAGS_TF)))
 			lab_wait(guest_has_event, own, "guest spins until an event");
 		else
 			lab_hardware_step(LAB_NOTHING_DRAINS, "guest instruction");
@@ -259,6 +263,8 @@ static enum ph_entered enter(struct ph_vcpu *vcpu, void *host)
 		lab_hardware_step(LAB_NOTHING_DRAINS, "interrupts off");
 		this_pcpu()->interrupts_on = 0;
 	}
+	if (machine_config()->fault == MACHINE_EARLY_STEP && (vmcbs[index]->intercept_3 & VMCB_IRET))
+		vmcbs[index]->rflags |= RFLAGS_TF;
 	own->exit = (uint8_t)guest_runs(own, index);
 	if (machine_config()->fault == MACHINE_LOSES_EVENT) {
 		if (machine_config()->is_vmx)
@@ -434,8 +440,7 @@ static void interrupt_take(void *arg)
 		break;
 	case MODEL_WAKEUP:
 		lab_note("host interrupt: wakeup vector", 0);
-		if (machine_config()->fault != MACHINE_NO_WAKEUP_LIST)
-			ph_pcpu_wakeup(pcpus[pcpu - machine->pcpus]);
+		ph_pcpu_wakeup(pcpus[pcpu - machine->pcpus]);
 		break;
 	default:
 		lab_note("host interrupt: notification, does nothing", 0);
@@ -551,13 +556,13 @@ static void make_vmx(uint32_t index, struct ph_vcpu_config *config)
 	vmx->vmcs->primary = config->primary;
 	if (machine_config()->fault == MACHINE_EXTRA_WINDOW)
 		vmx->vmcs->primary |= PRIMARY_INTERRUPT_WINDOW;
-	vmx->vmcs->rflags = 1u << 9 | 2u;
+	vmx->vmcs->rflags = RFLAGS_IF | 2u;
 }
 
 static void make_svm(uint32_t index, struct ph_vcpu_config *config)
 {
 	vmcbs[index] = lab_alloc(4096, "VMCB");
-	vmcbs[index]->rflags = 1u << 9 | 2u;
+	vmcbs[index]->rflags = RFLAGS_IF | 2u;
 	config->vmcb = vmcbs[index];
 }
 
@@ -588,6 +593,7 @@ static void make_vcpu(uint32_t index)
 	    ph_apic_msr_write(vcpus[index], MSR_X2APIC_SVR, 0x1ff) != PH_OK)
 		lab_bug(__FILE__, __LINE__, "the scenario's vCPU cannot be made");
 	machine->vcpus[index].pcpu = (uint8_t)index;
+	machine->vcpus[index].guest.nests = machine_config()->nests;
 	machine->running[index] = (uint8_t)(index + 1);
 	lab_ignore_counters(vcpus[index], ph_vcpu_size());
 	ph_vcpu_load(vcpus[index], index);
@@ -682,6 +688,7 @@ void machine_nothing_invented(void)
 	for (uint32_t i = 0; i < MODEL_GUEST_VECTORS; i++)
 		lab_check(guest->taken[i] <= machine->posted[i], "an interrupt was taken twice");
 	lab_check(guest->nmi_taken <= machine->nmi_posted, "an NMI was taken twice");
+	lab_check(!guest->is_broken, "an interrupt came through a handler of its own or a higher class");
 	lab_check(guest->stray_traps == 0, "the guest sees a single-step trap that is not its own");
 	lab_check(!machine_config()->is_vmx || machine_config()->toggles ||
 		machine_config()->delivery == PH_DELIVERY_INJECTED || machine->window_count == 0,

@@ -21,7 +21,8 @@ enum machine_fault {
 	MACHINE_EOI_CLEARS_SVI, /* EOI sets SVI to 0: bug 18 */
 	MACHINE_EXTRA_WINDOW,   /* an interrupt window although delivery is virtual: bug 20 */
 	MACHINE_WRONG_NDST,     /* a sleeper's descriptor names another pCPU: bug 21 */
-	MACHINE_NO_WAKEUP_LIST, /* the wakeup vector's handler does nothing: bug 6 */
+	MACHINE_EARLY_STEP,     /* single-steps whatever runs when it wants an NMI window: bug 16 */
+	MACHINE_NO_THRESHOLD,   /* the TPR threshold is not refreshed: bug 25 */
 };
 
 /* A scenario's constants; .data of its struct lab_scenario. */
@@ -40,6 +41,7 @@ struct machine_config {
 	bool handler_posts;          /* a device's host interrupt on the vCPU's own pCPU posts a vector */
 	bool device_posts;           /* VT-d: a device posts a vector by itself */
 	bool toggles;                /* someone inhibits the fast delivery and allows it again */
+	bool nests;                  /* handlers open interrupts before their EOI */
 	bool fast_self_ipi;          /* the fast path writes the self-IPI register; else it posts an MSI */
 };
 

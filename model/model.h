@@ -44,6 +44,8 @@ enum model_instruction {
 	GUEST_STI,   /* without its shadow: model.md */
 	GUEST_SHADOW, /* MOV SS: the next boundary is in its shadow */
 	GUEST_HALT_INSIDE, /* HLT, not intercepted: waits for an event, then goes on */
+	GUEST_TPR_HIGH, /* VMX: TPR to class 15, without an exit */
+	GUEST_TPR_LOW,  /* VMX: TPR to 0; exits below the TPR threshold */
 };
 
 #define MODEL_GUEST_VECTORS 16u /* a guest vector's class stands for it */
@@ -51,6 +53,10 @@ enum model_instruction {
 struct model_guest {
 	uint8_t pc;
 	uint8_t handler;     /* class of the vector whose handler runs; 0: none */
+	uint8_t nests;       /* constant: handlers open interrupts before their EOI */
+	uint8_t is_broken;   /* an interrupt came through a handler of its own or a higher class */
+	uint16_t in_service; /* handlers begun and not ended, by class */
+	uint16_t opened;     /* of these, handlers that have opened interrupts */
 	uint8_t nmi_handler; /* an NMI handler runs */
 	uint8_t nmi_blocked; /* by the processor, until IRET */
 	uint8_t nmi_taken;
@@ -58,6 +64,12 @@ struct model_guest {
 	uint8_t taken[MODEL_GUEST_VECTORS];
 };
 
+/* A vector is taken: its handler begins, with interrupts off. */
+void model_guest_take(struct model_guest *guest, uint8_t vector);
+/*
+ * One step of the handler: true when it was the EOI, its last.  Interrupts are on after either step.
+ */
+bool model_guest_handler_step(struct model_guest *guest);
 /* Is the guest at an instruction that never ends by itself? */
 bool model_guest_is_idle(const struct model_guest *guest, const uint8_t *program);
 
@@ -72,6 +84,7 @@ enum model_exit {
 	EXIT_HALT,
 	EXIT_HANDLED,     /* something that the host handles */
 	EXIT_FAST,        /* the same on the fast path */
+	EXIT_TPR,         /* VMX: TPR fell below the threshold */
 	EXIT_IRET,        /* SVM: the IRET intercept */
 	EXIT_TRAP,        /* #DB */
 	EXIT_FAULT,       /* in the middle of an event's delivery */

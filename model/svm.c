@@ -9,8 +9,7 @@
 /* A guest's handler ends in one instruction that writes EOI and opens interrupts again. */
 static void take_interrupt(struct vmcb *vmcb, struct model_guest *guest, uint8_t vector)
 {
-	guest->taken[vector >> 4]++;
-	guest->handler = vector >> 4;
+	model_guest_take(guest, vector);
 	vmcb->rflags &= ~RFLAGS_IF;
 }
 
@@ -95,7 +94,9 @@ static enum model_exit instruction(struct vmcb *vmcb, struct model_guest *guest,
 		guest->pc++;
 		vmcb->rflags |= RFLAGS_IF;
 		return EXIT_NONE;
-	case GUEST_HALT_INSIDE: /* SVM guests of this model have HLT intercepted */
+	case GUEST_HALT_INSIDE: /* SVM guests of this model have HLT intercepted, and never touch TPR */
+	case GUEST_TPR_HIGH:
+	case GUEST_TPR_LOW:
 		return EXIT_HALT;
 	case GUEST_SHADOW:
 		guest->pc++;
@@ -129,9 +130,8 @@ enum model_exit model_svm_step(struct vmcb *vmcb, struct model_guest *guest, con
 	if (guest->nmi_handler) {
 		exit = nmi_iret(vmcb, guest);
 	} else if (guest->handler) {
-		guest->handler = 0;
 		vmcb->rflags |= RFLAGS_IF;
-		return EXIT_EOI_WRITE;
+		return model_guest_handler_step(guest) ? EXIT_EOI_WRITE : EXIT_NONE;
 	} else {
 		uint8_t pc = guest->pc;
 

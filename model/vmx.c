@@ -111,8 +111,7 @@ static bool is_deliverable(const struct model_vmx *vmx)
 
 static void take_interrupt(const struct model_vmx *vmx, uint8_t vector)
 {
-	vmx->guest->taken[vector >> 4]++;
-	vmx->guest->handler = vector >> 4;
+	model_guest_take(vmx->guest, vector);
 	vmx->vmcs->rflags &= ~RFLAGS_IF;
 }
 
@@ -226,6 +225,18 @@ bool model_vmx_has_event(const struct model_vmx *vmx, const struct model_pcpu *p
 	    is_deliverable(vmx);
 }
 
+/* "TPR Virtualization". */
+static enum model_exit write_tpr(const struct model_vmx *vmx, uint32_t tpr)
+{
+	*page_word(vmx, APIC_TPR, 0) = tpr;
+	vmx->guest->pc++;
+	if (delivers_virtually(vmx))
+		virtualize_ppr(vmx);
+	else if (tpr >> 4 < (vmx->vmcs->tpr_threshold & 0xf))
+		return EXIT_TPR;
+	return EXIT_NONE;
+}
+
 static enum model_exit instruction(const struct model_vmx *vmx)
 {
 	struct model_guest *guest = vmx->guest;
@@ -242,6 +253,10 @@ static enum model_exit instruction(const struct model_vmx *vmx)
 	case GUEST_FAST:
 		guest->pc++;
 		return EXIT_FAST;
+	case GUEST_TPR_HIGH:
+		return write_tpr(vmx, 0xf0);
+	case GUEST_TPR_LOW:
+		return write_tpr(vmx, 0);
 	case GUEST_CLI:
 		guest->pc++;
 		vmx->vmcs->rflags &= ~RFLAGS_IF;
@@ -269,8 +284,9 @@ static enum model_exit end_handler(const struct model_vmx *vmx)
 		vmx->vmcs->interruptibility &= ~INTERRUPTIBILITY_NMI;
 		return EXIT_NONE;
 	}
-	vmx->guest->handler = 0;
 	vmx->vmcs->rflags |= RFLAGS_IF;
+	if (!model_guest_handler_step(vmx->guest))
+		return EXIT_NONE;
 	return delivers_virtually(vmx) ? virtualize_eoi(vmx) : EXIT_EOI_WRITE;
 }
 

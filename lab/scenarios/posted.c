@@ -167,3 +167,72 @@ LAB_SCENARIO(posted_self_block) = {
 	.data = &handler_halt,
 	MACHINE_SCENARIO,
 };
+
+static const struct machine_config nesting = { .program = spins, VMX(POSTED), .nests = true };
+LAB_SCENARIO(posted_nests) = {
+	.name = "posted-nested-handlers",
+	.question = "does no interrupt come through a handler of a higher class (SVI after EOI)?",
+	.bounds = "1 vCPU, VMX posted, handlers that open interrupts, 1 interrupt a sender",
+	.sender_default = 3,
+	.sender_max = 3,
+	.data = &nesting,
+	MACHINE_SCENARIO,
+};
+
+static const uint8_t raises_tpr[] = { GUEST_TPR_HIGH, GUEST_WORK, GUEST_TPR_LOW, GUEST_SPIN };
+static const struct machine_config tpr = { .program = raises_tpr, VMX(INJECTED) };
+LAB_SCENARIO(vmx_tpr) = {
+	.name = "vmx-tpr",
+	.question = "is an interrupt that TPR held back taken as soon as the guest lowers TPR?",
+	.bounds = "1 vCPU, VMX injected, TPR raised and lowered once, 1 interrupt a sender",
+	.sender_default = 1,
+	.sender_max = 3,
+	.data = &tpr,
+	MACHINE_SCENARIO,
+};
+
+static const struct machine_config posted_requests = { .program = exits, VMX(POSTED),
+	.requests = true };
+LAB_SCENARIO(request_posted) = {
+	.name = "request-posted",
+	.question = "is every request seen when notifications do not exit?",
+	.bounds = "1 vCPU, VMX posted, 1 request a sender, 1 exit",
+	.sender_default = 1,
+	.sender_max = 3,
+	.data = &posted_requests,
+	MACHINE_SCENARIO,
+};
+
+static const struct machine_config nmi_posted = { .program = exits, VMX(POSTED), .nmis = true };
+LAB_SCENARIO(nmi_posted_scenario) = {
+	.name = "nmi-posted",
+	.question = "are NMIs taken when notifications do not exit?",
+	.bounds = "1 vCPU, VMX posted, 1 NMI a sender, 1 exit",
+	.sender_default = 2,
+	.sender_max = 3,
+	.data = &nmi_posted,
+	MACHINE_SCENARIO,
+};
+
+static const struct machine_config two_posts = { .program = spins, VMX(POSTED), .posts_each = 2 };
+static void in_order(void)
+{
+	const struct model_guest *guest = &machine->vcpus[0].guest;
+
+	machine_nothing_invented();
+	lab_check(!guest->taken[4] || guest->taken[3],
+	    "the vector posted second was taken first: one notification, a later PIR scan");
+}
+
+LAB_SCENARIO(arrival_order) = {
+	.name = "posted-order",
+	.question = "do two vectors posted one after the other arrive in that order? (thread 002: no)",
+	.bounds = "1 vCPU, VMX posted, 1 sender posts a low, then a high vector",
+	.sender_default = 1,
+	.expect_sc = LAB_FAILS,
+	.expect_tso = LAB_FAILS,
+	.data = &two_posts,
+	.setup = machine_setup,
+	.invariant = in_order,
+	.quiescent = machine_nothing_pending,
+};
