@@ -1,6 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* Results as JSON. */
+/* Results as JSON, and their names. */
+#include <math.h>
+
 #include "lab/engine.h"
+
+const char *status_name(enum lab_status status)
+{
+	static const char *const names[] = { "holds", "violated", "usage", "unknown-scenario", "bad-id",
+		"other-build", "time-spent", "memory-spent", "nothing-explored", "assertion",
+		"endless-loop", "bound-exceeded", "crash", "system-error", "unsound" };
+
+	return names[status];
+}
+
+double collision_bound(uint64_t state_count)
+{
+	double n = (double)state_count;
+
+	return n < 2 ? -128 : log2(n) + log2(n - 1) - 1 - 128;
+}
 
 void json_string(FILE *out, const char *text)
 {

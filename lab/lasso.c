@@ -317,17 +317,30 @@ static void judge(struct result *result)
 	free(all);
 }
 
+static void destroy(void)
+{
+	free(graph.nodes);
+	free(graph.edges);
+	free(graph.queue);
+	table_destroy(&graph.table);
+}
+
 void lasso_find(const struct options *options, double deadline, struct result *result)
 {
-	if (build(options, result->state_count, deadline)) {
+	bool is_built;
+
+	for (;;) {
+		is_built = build(options, result->state_count, deadline);
+		if (!world_must_restart())
+			break;
+		destroy();
+	}
+	if (is_built) {
 		find_components();
 		judge(result);
 	} else {
 		result->is_exhaustive = false;
 		result->status = graph.is_full ? STATUS_MEMORY : STATUS_TIME;
 	}
-	free(graph.nodes);
-	free(graph.edges);
-	free(graph.queue);
-	table_destroy(&graph.table);
+	destroy();
 }

@@ -46,22 +46,6 @@ struct command {
 	const char *self;
 };
 
-const char *status_name(enum lab_status status)
-{
-	static const char *const names[] = { "holds", "violated", "usage", "unknown-scenario", "bad-id",
-		"other-build", "time-spent", "memory-spent", "nothing-explored", "assertion",
-		"endless-loop", "bound-exceeded", "crash", "system-error", "unsound" };
-
-	return names[status];
-}
-
-double collision_bound(uint64_t state_count)
-{
-	double n = (double)state_count;
-
-	return n < 2 ? -128 : log2(n) + log2(n - 1) - 1 - 128;
-}
-
 static double parse_scaled(const char *text, const char *units, const double *scale)
 {
 	char *end;

@@ -72,6 +72,7 @@ static void schedule(uint32_t *length, struct result *result)
 		chosen = highest(actions, count, priority);
 		result->path[step] = (uint8_t)chosen;
 		action_do(actions[chosen]);
+		arena_clear_ignored();
 		result->transition_count++;
 		if (engine.failure.kind != FAILURE_NONE) {
 			step++;

@@ -18,6 +18,24 @@ lab_switch:
 	popq %r12
 	popq %rbp
 	popq %rbx
+	/* What the other side left in the registers that a call may change is no part of a state. */
+	xorl %eax, %eax
+	xorl %ecx, %ecx
+	xorl %edx, %edx
+	xorl %esi, %esi
+	xorl %edi, %edi
+	xorl %r8d, %r8d
+	xorl %r9d, %r9d
+	xorl %r10d, %r10d
+	xorl %r11d, %r11d
+	pxor %xmm0, %xmm0
+	pxor %xmm1, %xmm1
+	pxor %xmm2, %xmm2
+	pxor %xmm3, %xmm3
+	pxor %xmm4, %xmm4
+	pxor %xmm5, %xmm5
+	pxor %xmm6, %xmm6
+	pxor %xmm7, %xmm7
 	ret
 	.size lab_switch, . - lab_switch
 	.section .note.GNU-stack, "", @progbits

@@ -401,6 +401,8 @@ static void check_now_and_then(void)
 bool world_must_restart(void)
 {
 	check_cold();
+	if (check_stacks())
+		*world.restart = 1;
 	return *world.restart;
 }
 
@@ -546,21 +548,20 @@ static void probe(uint64_t *seed)
 static void learn(const struct lab_scenario *scenario, const struct lab_params *params)
 {
 	uint64_t seed = 1;
-	bool reduce = engine.reduce;
+	const bool reduce = engine.reduce;
 
 	/* Nothing is known to be constant yet. */
 	engine.reduce = false;
 	engine.crash_armed = true;
-	if (sigsetjmp(engine.crash, 0) != 0)
-		engine.in_actor = false;
-	for (volatile uint32_t i = 0; i < PROBE_WALKS; i++) {
-		arena_setup(scenario, params);
-		memcpy(world.initial, ARENA->shared, engine.shared_used);
-		probe(&seed);
-		check_stacks();
-		if (engine.failure.kind == FAILURE_CRASH || engine.failure.kind == FAILURE_ENDLESS)
-			break;
+	if (sigsetjmp(engine.crash, 0) == 0) {
+		for (uint32_t i = 0; i < PROBE_WALKS; i++) {
+			arena_setup(scenario, params);
+			memcpy(world.initial, ARENA->shared, engine.shared_used);
+			probe(&seed);
+			check_stacks();
+		}
 	}
+	engine.in_actor = false;
 	engine.reduce = reduce;
 	engine.crash_armed = false;
 	engine.failure.kind = FAILURE_NONE;

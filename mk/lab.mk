@@ -3,15 +3,27 @@
 
 LAB_SOURCES := $(sort $(wildcard lab/*.c lab/*.S lab/selfcheck/*.c lab/scenarios/*.c lab/mutants/*.c model/*.c))
 LAB_CORE := $(sort $(wildcard core/*.c))
+LAB_TESTS := verdicts stops
 LAB_OBJECTS := $(call objects,lab,$(LAB_SOURCES) $(LAB_CORE))
+LAB_TEST_OBJECTS := $(call objects,lab,$(LAB_TESTS:%=tests/lab/test_%.c) tests/lab/broken.c)
+LAB_PROGRAM := $(BUILD)/posthorn-lab
 
-# Lines of raw memory are read as words; replay ids and stacks want fixed addresses.
-$(LAB_OBJECTS): CFLAGS_EXTRA := -fno-strict-aliasing -fno-pie -fcf-protection=none -fno-stack-protector
+# Lines of raw memory are read as words; the stacks of a world have fixed addresses.
+LAB_FLAGS := -fno-strict-aliasing -fno-pie -fcf-protection=none -fno-stack-protector
+$(LAB_OBJECTS): CFLAGS_EXTRA := $(LAB_FLAGS)
+$(LAB_TEST_OBJECTS): CFLAGS_EXTRA := $(LAB_FLAGS) -DLAB_PROGRAM='"$(LAB_PROGRAM)"'
 
-$(BUILD)/posthorn-lab: $(LAB_OBJECTS)
+$(LAB_PROGRAM): $(LAB_OBJECTS)
 	$(Q)$(CC) -no-pie -pthread -o $@ $(LAB_OBJECTS) -lm
 
-.PHONY: lab
-lab: $(BUILD)/posthorn-lab ## build the race lab
+LAB_LIBRARY := $(filter-out %/lab/main.o,$(LAB_OBJECTS))
+$(BUILD)/lab/tests/lab/test_%: $(BUILD)/lab/tests/lab/test_%.o $(BUILD)/lab/tests/lab/broken.o \
+    $(LAB_LIBRARY) $(LAB_PROGRAM)
+	$(Q)$(CC) -no-pie -pthread -o $@ $< $(BUILD)/lab/tests/lab/broken.o $(LAB_LIBRARY) -lcmocka -lm
 
-ALL_TARGETS += $(BUILD)/posthorn-lab
+UNIT_TESTS += $(LAB_TESTS:%=$(BUILD)/lab/tests/lab/test_%)
+
+.PHONY: lab
+lab: $(LAB_PROGRAM) ## build the race lab
+
+ALL_TARGETS += $(LAB_PROGRAM)
