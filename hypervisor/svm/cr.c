@@ -58,7 +58,7 @@ static bool cr_decode(struct vcpu *vcpu, struct cr_access *access)
 		access->length = vmcb->next_rip - vmcb->rip;
 		return true;
 	}
-	bytes = fetch_instruction(vcpu, true, buffer, &available);
+	bytes = fetch_instruction(vcpu, buffer, &available);
 	if (!bytes)
 		return false;
 	if (!decode(bytes, available, decode_mode(vcpu), &in) || !cr_classify(&in, access)) {

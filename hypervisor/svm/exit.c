@@ -93,7 +93,7 @@ static void exit_interrupted(struct vcpu *vcpu)
 	if (!(vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW) || vmcb->cpl ||
 	    (vmcb->exit_int_info & VMCB_EVENT_VALID))
 		return;
-	bytes = fetch_instruction(vcpu, true, buffer, &available);
+	bytes = fetch_instruction(vcpu, buffer, &available);
 	if (bytes && bytes[0] == 0xf4) {
 		svm_skip(vcpu, 1);
 		ph_vcpu_halt(vcpu->ph);

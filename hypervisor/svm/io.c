@@ -70,7 +70,7 @@ static const struct vmcb_segment *io_segment(struct vcpu *vcpu, const struct io 
 	if (io->is_in) /* INS: ES, no override */
 		return segments[DECODE_ES];
 	*number = DECODE_DS;
-	bytes = fetch_instruction(vcpu, true, buffer, &available);
+	bytes = fetch_instruction(vcpu, buffer, &available);
 	if (bytes && decode(bytes, available, decode_mode(vcpu), &in) &&
 	    in.segment != DECODE_NO_SEGMENT)
 		*number = in.segment;

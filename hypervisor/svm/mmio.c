@@ -182,7 +182,50 @@ static const uint8_t *exit_bytes(struct vcpu *vcpu, uint8_t *buffer, uint32_t *a
 		*available = vmcb->fetched_count & 0xf;
 		return vmcb->fetched_bytes;
 	}
-	return fetch_instruction(vcpu, true, buffer, available);
+	return fetch_instruction(vcpu, buffer, available);
+}
+
+/* Unaligned words of guest memory, each read once: the guest may be changing them. */
+struct unaligned_word {
+	uint64_t value;
+} __attribute__((packed));
+
+static uint64_t read_word(const uint8_t *at)
+{
+	return ((const volatile struct unaligned_word *)(const volatile void *)at)->value;
+}
+
+static bool decode_into(struct mmio_memory *memory, const uint8_t *bytes, uint32_t available)
+{
+	return decode(bytes, available, memory->mode, &memory->in) &&
+	    decode_mmio(&memory->in, &memory->access);
+}
+
+/*
+ * Decode what is at `bytes`, or find it decoded.  Fifteen bytes decide: the same ones in the same mode
+ * are the same instruction.  NULL: not supported.
+ */
+static const struct mmio_memory *decode_remembered(struct vcpu *vcpu, const uint8_t *bytes,
+    uint32_t available)
+{
+	struct mmio_memory *memory = &vcpu->svm->decoded[vcpu_vmcb(vcpu)->rip % MMIO_MEMORIES];
+	enum decode_mode mode = decode_mode(vcpu);
+	uint64_t copy[2];
+
+	if (available < DECODE_MAX_LENGTH) {
+		*memory = (struct mmio_memory){.mode = mode};
+		return decode_into(memory, bytes, available) ? memory : NULL;
+	}
+	copy[0] = read_word(bytes);
+	copy[1] = read_word(bytes + DECODE_MAX_LENGTH - sizeof(uint64_t));
+	if (memory->is_valid && memory->first == copy[0] && memory->last == copy[1] &&
+	    memory->mode == mode)
+		return memory;
+	*memory = (struct mmio_memory){.first = copy[0], .last = copy[1], .mode = mode};
+	/* The words overlap in one byte; put behind each other they are the instruction. */
+	copy[1] >>= 8;
+	memory->is_valid = decode_into(memory, (const uint8_t *)copy, available);
+	return memory->is_valid ? memory : NULL;
 }
 
 static void emulate(struct vcpu *vcpu, uint64_t gpa)
@@ -190,19 +233,18 @@ static void emulate(struct vcpu *vcpu, uint64_t gpa)
 	uint8_t buffer[DECODE_MAX_LENGTH];
 	uint32_t available;
 	const uint8_t *bytes = exit_bytes(vcpu, buffer, &available);
-	struct instruction in;
-	struct mmio_access access;
+	const struct mmio_memory *decoded;
 
 	/* Unmapped by another CPU meanwhile: the guest runs it again and faults by itself. */
 	if (!bytes)
 		return;
-	if (!decode(bytes, available, decode_mode(vcpu), &in) || !decode_mmio(&in, &access) ||
-	    gpa % PAGE_BYTES + access.bytes > PAGE_BYTES) {
+	decoded = decode_remembered(vcpu, bytes, available);
+	if (!decoded || gpa % PAGE_BYTES + decoded->access.bytes > PAGE_BYTES) {
 		stop_unsupported(vcpu, gpa, bytes, available);
 		return;
 	}
-	if (perform(vcpu, &in, &access, gpa))
-		svm_skip(vcpu, in.length);
+	if (perform(vcpu, &decoded->in, &decoded->access, gpa))
+		svm_skip(vcpu, decoded->in.length);
 }
 
 /* True: this fault is not an access that can be emulated, and has been dealt with. */

@@ -25,7 +25,7 @@ static void run_new_asid(struct svm_vcpu *svm, struct svm_cpu *cpu, uint32_t pcp
 void svm_flush_tlb(struct vcpu *vcpu)
 {
 	vcpu->svm->asid_generation = 0;
-	vcpu->svm->fetch_host = NULL;
+	vcpu->svm->fetched.entry_count = 0;
 }
 
 /* ---- Entry ---------------------------------------------------------------------------------- */

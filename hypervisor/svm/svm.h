@@ -5,6 +5,7 @@
 
 #include "hypervisor/cpu/percpu.h"
 #include "hypervisor/cpu/timer.h"
+#include "hypervisor/svm/decode.h"
 #include "hypervisor/vm/vm.h"
 #include "x86/msr.h"
 #include "x86/vmcb.h"
@@ -64,6 +65,30 @@ struct svm_kept_msrs {
 	uint64_t hwcr;
 };
 
+/*
+ * A walk of the guest's long-mode tables, remembered with the entries that it read: while each still
+ * holds the same value, walking again would end in the same page.
+ */
+#define WALK_LEVELS 5u
+struct walk_memory {
+	uint64_t page; /* linear */
+	uint64_t cr3;
+	uint32_t entry_count; /* 0: nothing remembered */
+	const volatile uint64_t *entry[WALK_LEVELS];
+	uint64_t value[WALK_LEVELS];
+	const uint8_t *host;
+};
+
+/* A decoded MMIO instruction, remembered with its 15 bytes, read as two overlapping words. */
+#define MMIO_MEMORIES 16u
+struct mmio_memory {
+	uint64_t first, last;
+	enum decode_mode mode;
+	bool is_valid;
+	struct instruction in;
+	struct mmio_access access;
+};
+
 /* Owner only, unless a comment says otherwise. */
 struct svm_vcpu {
 	struct vmcb *vmcb;
@@ -71,10 +96,8 @@ struct svm_vcpu {
 	uint64_t asid_generation; /* 0: needs a new ASID, with nothing cached under it */
 	uint32_t asid_pcpu;       /* whose generation it is */
 
-	/* Where instructions were last fetched: host pointer to the page at this linear address. */
-	uint64_t fetch_page;
-	uint64_t fetch_cr3;
-	const uint8_t *fetch_host; /* NULL: nothing cached */
+	struct walk_memory fetched;      /* where instructions were last fetched */
+	struct mmio_memory decoded[MMIO_MEMORIES];
 
 	uint64_t guest_cr4; /* as the guest sees it; the VMCB's has MCE set */
 	uint64_t xcr0;
@@ -196,11 +219,9 @@ bool linear_copy(const struct vcpu *vcpu, uint64_t linear, void *host, uint32_t 
 
 /*
  * Bytes at RIP: pointer to *available (1..15) bytes, valid until the next call on this vCPU, or
- * NULL when the page is not there.  A cached translation may be stale when `is_exact` is false:
- * only for callers that verify the bytes.
+ * NULL when the page is not there.
  */
-const uint8_t *fetch_instruction(struct vcpu *vcpu, bool is_exact, uint8_t *buffer,
-    uint32_t *available);
+const uint8_t *fetch_instruction(struct vcpu *vcpu, uint8_t *buffer, uint32_t *available);
 /* Length of the instruction that exited; 0: not to be had, the VM was stopped or faulted. */
 uint64_t instruction_length(struct vcpu *vcpu, uint64_t exit_code);
 

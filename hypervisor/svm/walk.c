@@ -19,6 +19,7 @@ struct walk {
 	uint64_t linear;
 	uint32_t access;
 	uint64_t rights; /* PTE_RW and PTE_US as all levels allow */
+	struct walk_memory *memory; /* note each long-mode entry there; or NULL */
 };
 
 static bool walk_entry(const struct walk *walk, uint64_t table, uint32_t index, bool is_wide,
@@ -30,6 +31,10 @@ static bool walk_entry(const struct walk *walk, uint64_t table, uint32_t index, 
 	if (!at)
 		return false;
 	*entry = is_wide ? *(const volatile uint64_t *)at : *(const volatile uint32_t *)at;
+	if (walk->memory && walk->memory->entry_count < WALK_LEVELS) {
+		walk->memory->entry[walk->memory->entry_count] = at;
+		walk->memory->value[walk->memory->entry_count++] = *entry;
+	}
 	return *entry & PTE_P;
 }
 
@@ -162,22 +167,52 @@ static uint64_t fetch_linear(const struct vcpu *vcpu)
 	return vcpu_is_long64(vcpu) ? vmcb->rip : (uint32_t)(vmcb->cs.base + vmcb->rip);
 }
 
-/* Host pointer to the page that holds `linear`, or NULL. */
-static const uint8_t *fetch_page(struct vcpu *vcpu, uint64_t linear)
+/* Host pointer to the page that holds `linear`, or NULL; the walk is noted if memory is not NULL. */
+static const uint8_t *fetch_page(struct vcpu *vcpu, uint64_t linear, struct walk_memory *memory)
 {
-	uint64_t gpa;
-	uint32_t error;
+	struct walk walk = {.vcpu = vcpu, .linear = linear, .memory = memory};
+	uint64_t gpa = (uint32_t)linear;
 
-	if (!walk_linear(vcpu, linear, 0, &gpa, &error))
+	if ((vcpu_vmcb(vcpu)->cr0 & CR0_PG) && !walk_tables(&walk, &gpa))
 		return NULL;
 	return guest_pointer(vcpu->vm, gpa & ~(uint64_t)(PAGE_BYTES - 1), PAGE_BYTES);
+}
+
+static bool memory_holds(const struct walk_memory *memory, const struct vmcb *vmcb, uint64_t page)
+{
+	uint32_t i;
+
+	/* LMA stays set as long as CR4.LA57 and paging cannot change. */
+	if (!memory->entry_count || memory->page != page || memory->cr3 != vmcb->cr3 ||
+	    !(vmcb->efer & EFER_LMA))
+		return false;
+	for (i = 0; i < memory->entry_count; i++)
+		if (*memory->entry[i] != memory->value[i])
+			return false;
+	return true;
+}
+
+static const uint8_t *fetch_first_page(struct vcpu *vcpu, uint64_t page)
+{
+	struct walk_memory *memory = &vcpu->svm->fetched;
+	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
+
+	if (memory_holds(memory, vmcb, page))
+		return memory->host;
+	memory->entry_count = 0;
+	memory->page = page;
+	memory->cr3 = vmcb->cr3;
+	memory->host = fetch_page(vcpu, page, vmcb->efer & EFER_LMA ? memory : NULL);
+	if (!memory->host)
+		memory->entry_count = 0;
+	return memory->host;
 }
 
 /* The rest of an instruction that runs over a page's end. */
 static const uint8_t *fetch_across(struct vcpu *vcpu, uint64_t linear, const uint8_t *first,
     uint32_t here, uint8_t *buffer, uint32_t *available)
 {
-	const uint8_t *next = fetch_page(vcpu, linear + here);
+	const uint8_t *next = fetch_page(vcpu, linear + here, NULL);
 
 	if (!next)
 		return first;
@@ -187,27 +222,22 @@ static const uint8_t *fetch_across(struct vcpu *vcpu, uint64_t linear, const uin
 	return buffer;
 }
 
-const uint8_t *fetch_instruction(struct vcpu *vcpu, bool is_exact, uint8_t *buffer,
-    uint32_t *available)
+const uint8_t *fetch_instruction(struct vcpu *vcpu, uint8_t *buffer, uint32_t *available)
 {
-	struct svm_vcpu *svm = vcpu->svm;
 	uint64_t linear = fetch_linear(vcpu);
 	uint64_t page = linear & ~(uint64_t)(PAGE_BYTES - 1);
 	uint32_t here = PAGE_BYTES - (uint32_t)(linear % PAGE_BYTES);
+	const uint8_t *host = fetch_first_page(vcpu, page);
 
-	if (is_exact || !svm->fetch_host || svm->fetch_page != page ||
-	    svm->fetch_cr3 != svm->vmcb->cr3) {
-		svm->fetch_host = fetch_page(vcpu, linear);
-		svm->fetch_page = page;
-		svm->fetch_cr3 = svm->vmcb->cr3;
-	}
-	if (!svm->fetch_host)
+	if (!host)
 		return NULL;
-	*available = here < DECODE_MAX_LENGTH ? here : DECODE_MAX_LENGTH;
-	if (here < DECODE_MAX_LENGTH)
-		return fetch_across(vcpu, linear, svm->fetch_host + (linear - page), here, buffer,
-		    available);
-	return svm->fetch_host + (linear - page);
+	host += linear - page;
+	if (here < DECODE_MAX_LENGTH) {
+		*available = here;
+		return fetch_across(vcpu, linear, host, here, buffer, available);
+	}
+	*available = DECODE_MAX_LENGTH;
+	return host;
 }
 
 /* ---- Length without NRIPS ------------------------------------------------------------------- */
@@ -250,7 +280,7 @@ static uint64_t length_by_decoding(struct vcpu *vcpu)
 {
 	uint8_t buffer[DECODE_MAX_LENGTH];
 	uint32_t available;
-	const uint8_t *bytes = fetch_instruction(vcpu, true, buffer, &available);
+	const uint8_t *bytes = fetch_instruction(vcpu, buffer, &available);
 	struct instruction instruction;
 
 	if (!bytes) {
@@ -277,7 +307,7 @@ uint64_t instruction_length(struct vcpu *vcpu, uint64_t exit_code)
 	if (svm_features.has_next_rip && vmcb->next_rip)
 		return vmcb->next_rip - vmcb->rip;
 	plain = plain_spelling(exit_code, vmcb->exit_info_1 & 1);
-	bytes = fetch_instruction(vcpu, false, buffer, &available);
+	bytes = fetch_instruction(vcpu, buffer, &available);
 	if (bytes && is_plain(bytes, available, &plain))
 		return plain.length;
 	return length_by_decoding(vcpu);
