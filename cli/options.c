@@ -32,6 +32,7 @@ const char run_help_text[] =
     "      --pcpus=N         CPUs of the emulated host (default: as useful here)\n"
     "      --host-memory=SIZE  its memory (default: computed)\n"
     "      --accel=WHICH     tcg, kvm or auto: kvm where /dev/kvm offers SVM (default auto)\n"
+    "      --apicv=MODE      fastest delivery on VMX: off, vid or posted (default posted)\n"
     "      --icount          count instructions as time: deterministic ticks\n"
     "      --emulator=PROG   instead of qemu-system-x86_64\n"
     "      --hypervisor=FILE instead of the posthorn.elf beside this program\n"
@@ -73,6 +74,7 @@ enum option_id {
 	OPTION_HOST_MEMORY,
 	OPTION_ACCELERATOR,
 	OPTION_ICOUNT,
+	OPTION_APICV,
 	OPTION_EMULATOR,
 	OPTION_HYPERVISOR,
 	OPTION_TIMEOUT,
@@ -101,6 +103,7 @@ static const struct option long_options[] = {
     {"host-memory", required_argument, NULL, OPTION_HOST_MEMORY},
     {"accel", required_argument, NULL, OPTION_ACCELERATOR},
     {"icount", no_argument, NULL, OPTION_ICOUNT},
+    {"apicv", required_argument, NULL, OPTION_APICV},
     {"emulator", required_argument, NULL, OPTION_EMULATOR},
     {"hypervisor", required_argument, NULL, OPTION_HYPERVISOR},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
@@ -129,6 +132,7 @@ void options_init(struct run_options *options)
 
 	memset(options, 0, sizeof(*options));
 	options->wants_tables = true;
+	options->apicv = "posted";
 	options->emulator = cli_duplicate(emulator ? emulator : "qemu-system-x86_64");
 	options->hypervisor = cli_beside_executable("posthorn.elf");
 	push_vm(options);
@@ -197,6 +201,19 @@ static int apply_accelerator(struct run_options *options, const char *value)
 	return CLI_OK;
 }
 
+static int apply_delivery(struct run_options *options, const char *value)
+{
+	static const char *const names[] = {"off", "vid", "posted"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(value, names[i])) {
+			options->apicv = names[i];
+			return CLI_OK;
+		}
+	}
+	return cli_fail(CLI_USAGE, "--apicv must be off, vid or posted, not '%s'", value);
+}
+
 static int apply_path(char **slot, const char *value)
 {
 	free(*slot);
@@ -253,6 +270,8 @@ static int apply_option(struct run_options *options, int id, const char *key, co
 		return apply_accelerator(options, value);
 	case OPTION_ICOUNT:
 		return apply_flag(&options->wants_icount, true);
+	case OPTION_APICV:
+		return apply_delivery(options, value);
 	case OPTION_EMULATOR:
 		return apply_path(&options->emulator, value);
 	case OPTION_HYPERVISOR:

@@ -47,6 +47,7 @@ struct run_options {
 	uint64_t host_memory; /* bytes; 0 = computed */
 	enum accelerator accelerator;
 	bool wants_icount;
+	const char *apicv; /* the fastest delivery allowed: "off", "vid" or "posted" */
 	bool is_dry_run;
 	bool is_verbose;
 	bool shows_help;

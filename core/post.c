@@ -18,6 +18,18 @@ static void post_ipi(struct ph_vcpu *target)
 	target->platform->notify(target, target->host, pcpu);
 }
 
+static void post_kick(struct ph_vcpu *target)
+{
+	const struct ph_platform *platform = target->platform;
+	uint32_t pcpu = shared32_load(&target->shared.pcpu, POST_PCPU);
+
+	/* A posted interrupt's vector would be taken without an exit, and the request not be seen. */
+	if (platform->kick)
+		platform->kick(target, target->host, pcpu);
+	else
+		platform->notify(target, target->host, pcpu);
+}
+
 /*
  * The target is outside the guest.  Either it is on its way in, and step 4 or 5 of its entry will see
  * what was posted, or it announced its sleep before it could see it: then whoever claims the
@@ -132,7 +144,7 @@ void post_request(struct ph_vcpu *target, uint32_t bits)
 			break;
 		shared_count(&target->statistics.kicked_count);
 		trace_event(target, TRACE_KICK, bits);
-		post_ipi(target);
+		post_kick(target);
 		break;
 	case MODE_OUTSIDE:
 		post_wake(target);

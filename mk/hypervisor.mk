@@ -6,7 +6,7 @@ HV_KERNEL_DIRS := boot cpu mm sched lib
 HV_KERNEL_SRC := $(foreach d,$(HV_KERNEL_DIRS),$(wildcard hypervisor/$(d)/*.c hypervisor/$(d)/*.S)) \
                  hypervisor/main/serial.c hypervisor/main/exit.c
 HV_SELFTEST_SRC := $(HV_KERNEL_SRC) $(wildcard hypervisor/selftest/*.c)
-HV_SRC := $(sort $(HV_KERNEL_SRC) $(foreach d,main svm vm board loader,\
+HV_SRC := $(sort $(HV_KERNEL_SRC) $(foreach d,main svm vmx vm board loader,\
             $(wildcard hypervisor/$(d)/*.c hypervisor/$(d)/*.S)) $(wildcard core/*.c))
 HV_LD := hypervisor/boot/image.ld
 HV_LDFLAGS := -nostdlib -static -Wl,-T,$(HV_LD) -Wl,--build-id=none -Wl,-z,max-page-size=4096 \

@@ -9,8 +9,6 @@
 
 static irq_handler *handlers[256];
 
-void irq_dispatch(uint32_t vector); /* called by entry.S */
-
 void irq_register(uint8_t vector, irq_handler *handler)
 {
 	BUG_ON(vector < 32 || vector == VECTOR_SPURIOUS || handlers[vector] != NULL);

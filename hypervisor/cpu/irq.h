@@ -12,6 +12,12 @@ typedef void irq_handler(void);
 /* Set the handler of a vector (32..254) on all pCPUs.  Once per vector, at boot. */
 void irq_register(uint8_t vector, irq_handler *handler);
 
+/*
+ * Call the handler of a vector that was acknowledged otherwise than through the IDT (a VM exit does),
+ * after its EOI.  IRQs off.
+ */
+void irq_dispatch(uint32_t vector);
+
 /* Send a fixed interrupt to a pCPU, the calling one included.  Any thread or handler. */
 void ipi_send(uint32_t pcpu, uint8_t vector);
 

@@ -142,7 +142,20 @@ static const char *set_file(struct parser *parser, struct span value, struct vm_
 
 static const char *host_apicv(struct parser *parser, struct span value)
 {
-	return set_switch(value, "off", "on", &parser->host->apicv_wanted);
+	static const char *const names[] = {
+		[PH_DELIVERY_INJECTED] = "off",
+		[PH_DELIVERY_VIRTUAL] = "vid",
+		[PH_DELIVERY_POSTED] = "posted",
+	};
+	unsigned i;
+
+	for (i = 0; i <= PH_DELIVERY_POSTED; i++) {
+		if (span_is(value, names[i])) {
+			parser->host->delivery = (enum ph_delivery)i;
+			return NULL;
+		}
+	}
+	return "the value is neither off, vid nor posted";
 }
 
 static const char *host_trace(struct parser *parser, struct span value)
@@ -404,6 +417,7 @@ int config_parse(const struct bundle *bundle, struct host_config *host, struct v
 	struct span rest;
 
 	memset(host, 0, sizeof(*host));
+	host->delivery = PH_DELIVERY_POSTED;
 	*vm_count = 0;
 	if (file == NULL) {
 		snprintf(error, CONFIG_ERROR_SIZE, "config: the bundle has no member 'config'");

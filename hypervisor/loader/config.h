@@ -14,7 +14,7 @@
 
 /* The `host` directive. */
 struct host_config {
-	bool apicv_wanted; /* apicv=on; default off */
+	enum ph_delivery delivery; /* apicv=off|vid|posted: the fastest allowed; default posted */
 	bool trace;        /* trace=on; default off */
 	bool quiet;        /* quiet=1; default 0 */
 };

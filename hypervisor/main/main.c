@@ -13,6 +13,7 @@
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/sched/thread.h"
 #include "hypervisor/vm/trace.h"
+#include "hypervisor/vm/vendor.h"
 #include "hypervisor/vm/vm.h"
 
 static struct bundle bundle;
@@ -52,10 +53,7 @@ static void read_bundle(void)
 		log_printf("error: config: %s", config_error);
 		leave(HOST_EXIT_CONFIG);
 	}
-	if (host_config.apicv_wanted) {
-		log_printf("error: not supported: apicv=on (this build delivers by SVM injection)");
-		leave(HOST_EXIT_CONFIG);
-	}
+	vendor_limit_delivery(host_config.delivery);
 }
 
 static void make_vms(void)

@@ -12,10 +12,18 @@
 
 struct svm_features svm_features;
 
-static bool cpu_has_svm(void)
+bool svm_is_present(void)
 {
 	return cpuid(0x80000000u, 0).eax >= LEAF_SVM &&
 	    (cpuid(0x80000001u, 0).ecx & CPUID_E1_C_SVM);
+}
+
+void features_init_xsave(void)
+{
+	svm_features.has_xsave = cpuid(1, 0).ecx & CPUID_1_C_XSAVE;
+	svm_features.xcr0 = XCR0_X87 | XCR0_SSE;
+	if (svm_features.has_xsave)
+		svm_features.xcr0 = cpuid(0xd, 0).eax & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
 }
 
 /* What this pCPU offers; the first decides, the others must agree. */
@@ -29,22 +37,24 @@ static struct svm_features cpu_features(void)
 	    .has_flush_by_asid = svm.edx & CPUID_SVM_D_FLUSH_BY_ASID,
 	    .has_pause_filter = svm.edx & CPUID_SVM_D_PAUSE_FILTER,
 	    .has_vgif = svm.edx & CPUID_SVM_D_VGIF,
-	    .has_xsave = cpuid(1, 0).ecx & CPUID_1_C_XSAVE,
+	    .has_xsave = svm_features.has_xsave,
+	    .xcr0 = svm_features.xcr0,
 	};
 
 	if (!(svm.edx & CPUID_SVM_D_NPT))
 		panic("not supported: this processor's SVM has no nested paging");
 	if (svm.ebx < 2)
 		panic("not supported: this processor's SVM has %u ASIDs", svm.ebx);
-	f.xcr0 = XCR0_X87 | XCR0_SSE;
-	if (f.has_xsave)
-		f.xcr0 = cpuid(0xd, 0).eax & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
 	return f;
 }
 
 static void cpu_check_features(void)
 {
-	struct svm_features f = cpu_features();
+	struct svm_features f;
+
+	if (!svm_features.asid_count)
+		features_init_xsave();
+	f = cpu_features();
 
 	if (!svm_features.asid_count)
 		svm_features = f;
@@ -52,27 +62,24 @@ static void cpu_check_features(void)
 	    svm_features.has_next_rip != f.has_next_rip ||
 	    svm_features.has_decode_assists != f.has_decode_assists ||
 	    svm_features.has_flush_by_asid != f.has_flush_by_asid ||
-	    svm_features.has_pause_filter != f.has_pause_filter ||
-	    svm_features.has_xsave != f.has_xsave || svm_features.xcr0 != f.xcr0)
+	    svm_features.has_pause_filter != f.has_pause_filter)
 		panic("not supported: pCPU %u has other SVM features than pCPU 0", cpu_index());
 }
 
 /* The host does not use the FPU; it holds the state of the vCPU that is loaded. */
-static void cpu_enable_fpu(void)
+void cpu_enable_fpu(void)
 {
 	cr0_write((cr0_read() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
 	cr4_write(cr4_read() | CR4_OSFXSR | CR4_OSXMMEXCPT |
 	    (svm_features.has_xsave ? CR4_OSXSAVE : 0));
 }
 
-void virt_cpu_init(void)
+void svm_cpu_init(void)
 {
 	struct svm_cpu *cpu = page_alloc(0);
 	void *save_area = page_alloc(0);
 	void *host_vmcb = page_alloc(0);
 
-	if (!cpu_has_svm())
-		panic("not supported: this processor has no SVM (QEMU: -cpu max)");
 	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
 		panic("not supported: SVM is disabled by the firmware");
 	if (!cpu || !save_area || !host_vmcb)

@@ -2,6 +2,7 @@
 /* What there is to say of a vCPU when it, or the host, has gone wrong. */
 #include "hypervisor/lib/log.h"
 #include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/vendor.h"
 
 #define UPPER_HALF 0xffffffff00000000ull
 
@@ -78,7 +79,7 @@ static void dump_exits(const struct svm_vcpu *svm)
 
 	for (i = svm->exit_total - count; i < svm->exit_total; i++) {
 		const struct svm_last_exit *exit = &svm->last_exits[i % SVM_LAST_EXITS];
-		const char *name = svm_exit_name(svm_exit_slot(exit->code));
+		const char *name = vendor->code_name(exit->code);
 
 		log_printf("  exit %llu: %llx (%s) at rip %016llx", (unsigned long long)i,
 		    (unsigned long long)exit->code, name ? name : "?", (unsigned long long)exit->rip);

@@ -280,6 +280,11 @@ const char *svm_exit_name(uint32_t slot)
 	return exit_rules[slot].name;
 }
 
+const char *svm_code_name(uint64_t code)
+{
+	return svm_exit_name(svm_exit_slot(code));
+}
+
 void svm_handle_exit(struct vcpu *vcpu)
 {
 	uint64_t code = vcpu_vmcb(vcpu)->exit_code;

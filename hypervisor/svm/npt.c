@@ -4,19 +4,17 @@
 #include "hypervisor/svm/svm.h"
 
 #define NPT_ENTRIES  512u
-/* Nested entries are user accesses to the nested walk (APM vol. 2, "Nested Page Tables"). */
-#define NPT_FLAGS    (PTE_P | PTE_RW | PTE_US)
 #define NPT_PHYS(e)  ((e) & 0x000ffffffffff000ull)
 
 /* The entry of a table, with the table below it made if need be.  NULL: no memory. */
-static uint64_t *npt_next(uint64_t *entry)
+static uint64_t *npt_next(uint64_t *entry, uint64_t flags)
 {
 	if (!*entry) {
 		void *table = page_alloc(0);
 
 		if (!table)
 			return NULL;
-		*entry = phys_of(table) | NPT_FLAGS;
+		*entry = phys_of(table) | flags;
 	}
 	return virt_of(NPT_PHYS(*entry));
 }
@@ -26,28 +24,29 @@ static uint32_t npt_index(uint64_t gpa, uint32_t level)
 	return (uint32_t)(gpa >> (12 + 9 * level)) % NPT_ENTRIES;
 }
 
-/* Map one page of 4 KB (leaf level 0) or 2 MB (1). */
-static int npt_map_page(uint64_t *root, uint64_t gpa, uint64_t phys, uint32_t leaf)
+int npt_map_page(const struct npt_format *format, uint64_t *root, uint64_t gpa, uint64_t phys,
+    uint32_t leaf)
 {
 	uint64_t *table = root;
 	uint32_t level;
 
 	for (level = 3; level > leaf; level--) {
-		table = npt_next(&table[npt_index(gpa, level)]);
+		table = npt_next(&table[npt_index(gpa, level)], format->table);
 		if (!table)
 			return -1;
 	}
-	table[npt_index(gpa, leaf)] = phys | NPT_FLAGS | PTE_A | PTE_D | (leaf ? PTE_PS : 0);
+	table[npt_index(gpa, leaf)] = phys | format->leaf | (leaf ? PTE_PS : 0);
 	return 0;
 }
 
-static int npt_map(uint64_t *root, uint64_t gpa, uint64_t phys, uint64_t bytes)
+static int npt_map(const struct npt_format *format, uint64_t *root, uint64_t gpa, uint64_t phys,
+    uint64_t bytes)
 {
 	while (bytes) {
 		bool is_large = !((gpa | phys) % LARGE_PAGE_SIZE) && bytes >= LARGE_PAGE_SIZE;
 		uint64_t step = is_large ? LARGE_PAGE_SIZE : PAGE_SIZE;
 
-		if (npt_map_page(root, gpa, phys, is_large ? 1 : 0))
+		if (npt_map_page(format, root, gpa, phys, is_large ? 1 : 0))
 			return -1;
 		gpa += step;
 		phys += step;
@@ -56,14 +55,14 @@ static int npt_map(uint64_t *root, uint64_t gpa, uint64_t phys, uint64_t bytes)
 	return 0;
 }
 
-uint64_t npt_create(const struct vm *vm)
+uint64_t npt_create(const struct npt_format *format, const struct vm *vm)
 {
 	uint64_t *root = page_alloc(0);
 
-	if (!root || npt_map(root, 0, phys_of(vm->ram_low), vm->ram_low_bytes))
+	if (!root || npt_map(format, root, 0, phys_of(vm->ram_low), vm->ram_low_bytes))
 		return 0;
 	if (vm->ram_high_bytes &&
-	    npt_map(root, VM_HIGH_RAM, phys_of(vm->ram_high), vm->ram_high_bytes))
+	    npt_map(format, root, VM_HIGH_RAM, phys_of(vm->ram_high), vm->ram_high_bytes))
 		return 0;
 	return phys_of(root);
 }

@@ -144,14 +144,8 @@ static void watch_pause(struct svm_vcpu *svm)
 	vmcb->clean &= ~VMCB_CLEAN_INTERCEPTS;
 }
 
-void svm_load_state(struct vcpu *vcpu)
+void state_load(struct svm_vcpu *svm)
 {
-	struct svm_vcpu *svm = vcpu->svm;
-	struct svm_cpu *cpu = this_cpu()->virt;
-
-	watch_pause(svm);
-	/* The host's part of what VMLOAD replaces; constant but for what boot has changed since. */
-	__asm__ volatile("vmsave %0" : : "a"(cpu->host_vmcb_phys) : "memory");
 	fpu_load(svm);
 	__asm__ volatile("movq %0, %%dr0" : : "r"(svm->dr[0]));
 	__asm__ volatile("movq %0, %%dr1" : : "r"(svm->dr[1]));
@@ -160,13 +154,26 @@ void svm_load_state(struct vcpu *vcpu)
 	wrmsr(MSR_TSC_AUX, svm->tsc_aux);
 }
 
-void svm_save_state(struct vcpu *vcpu)
+void state_save(struct svm_vcpu *svm)
 {
-	struct svm_vcpu *svm = vcpu->svm;
-
 	fpu_save(svm);
 	__asm__ volatile("movq %%dr0, %0" : "=r"(svm->dr[0]));
 	__asm__ volatile("movq %%dr1, %0" : "=r"(svm->dr[1]));
 	__asm__ volatile("movq %%dr2, %0" : "=r"(svm->dr[2]));
 	__asm__ volatile("movq %%dr3, %0" : "=r"(svm->dr[3]));
+}
+
+void svm_load_state(struct vcpu *vcpu)
+{
+	struct svm_cpu *cpu = this_cpu()->virt;
+
+	watch_pause(vcpu->svm);
+	/* The host's part of what VMLOAD replaces; constant but for what boot has changed since. */
+	__asm__ volatile("vmsave %0" : : "a"(cpu->host_vmcb_phys) : "memory");
+	state_load(vcpu->svm);
+}
+
+void svm_save_state(struct vcpu *vcpu)
+{
+	state_save(vcpu->svm);
 }

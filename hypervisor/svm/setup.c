@@ -4,6 +4,7 @@
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/svm/svm.h"
 #include "hypervisor/vm/policy.h"
+#include "hypervisor/vm/vendor.h"
 
 #define SEG_CODE   (VMCB_SEG_P | VMCB_SEG_S | 0xbu) /* execute, read, accessed */
 #define SEG_DATA   (VMCB_SEG_P | VMCB_SEG_S | 0x3u) /* read, write, accessed */
@@ -161,7 +162,7 @@ void svm_vcpu_reset(struct vcpu *vcpu, bool init)
 	bool is_loaded = running_vcpu() == vcpu;
 
 	if (is_loaded)
-		svm_save_state(vcpu);
+		vendor->save_state(vcpu);
 	memset(vcpu->gprs, 0, sizeof(vcpu->gprs));
 	reset_system_registers(svm->vmcb, init);
 	reset_segments(svm->vmcb);
@@ -175,7 +176,7 @@ void svm_vcpu_reset(struct vcpu *vcpu, bool init)
 	vcpu->gprs[GPR_RDX] = policy_signature();
 	svm_flush_tlb(vcpu);
 	if (is_loaded)
-		svm_load_state(vcpu);
+		vendor->load_state(vcpu);
 }
 
 void svm_vcpu_start(struct vcpu *vcpu, uint8_t vector)

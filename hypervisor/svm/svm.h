@@ -41,6 +41,8 @@ static inline uint32_t svm_exit_slot(uint64_t code)
 	return (uint32_t)code == (uint32_t)VMEXIT_INVALID ? SVM_EXIT_INVALID_SLOT : SVM_EXIT_OTHER_SLOT;
 }
 
+/* Name of an exit code. */
+const char *svm_code_name(uint64_t code);
 /* Name of a slot for "exit_<name>": "cpuid", "npf" ...; NULL: none of its own. */
 const char *svm_exit_name(uint32_t slot);
 
@@ -165,8 +167,22 @@ void svm_vcpu_start(struct vcpu *vcpu, uint8_t vector);
 /* Forget every translation of the guest before its next entry. */
 void svm_flush_tlb(struct vcpu *vcpu);
 
+/* Bits of the entries: NPT and EPT differ in nothing else that is used here. */
+struct npt_format {
+	uint64_t table; /* an entry that points to a table */
+	uint64_t leaf;  /* one that maps a page; bit 7 says "large" in both */
+};
 /* Nested page tables that map the VM's RAM.  Physical address of the root; 0: no memory. */
-uint64_t npt_create(const struct vm *vm);
+uint64_t npt_create(const struct npt_format *format, const struct vm *vm);
+/* Map one page of 4 KB (leaf level 0) or 2 MB (1).  0, or -1: no memory. */
+int npt_map_page(const struct npt_format *format, uint64_t *root, uint64_t gpa, uint64_t phys,
+    uint32_t leaf);
+
+bool svm_is_present(void);
+/* svm_features.has_xsave and xcr0 of the first pCPU; each pCPU: FPU on. */
+void features_init_xsave(void);
+void cpu_enable_fpu(void);
+void svm_cpu_init(void);
 
 /* Permission maps shared by all vCPUs; made once at boot.  0, or -1: no memory. */
 int permission_maps_create(void);
@@ -176,9 +192,12 @@ extern uint64_t permission_iopm_phys, permission_msrpm_phys;
 
 /* The platform's enter(): VMRUN once.  Owner, IRQs off. */
 enum ph_entered svm_enter(struct vcpu *vcpu);
-/* Around the thread's time on a pCPU, IRQs off: FPU, debug registers, XCR0, TSC_AUX. */
+/* Around the thread's time on a pCPU, IRQs off. */
 void svm_load_state(struct vcpu *vcpu);
 void svm_save_state(struct vcpu *vcpu);
+/* The part that both vendors leave to software: FPU, XCR0, DR0 to DR3, TSC_AUX. */
+void state_load(struct svm_vcpu *svm);
+void state_save(struct svm_vcpu *svm);
 
 /* world.S: VMLOAD, VMRUN, VMSAVE; IRQs off (RFLAGS.IF = 0, GIF = 1) at call and return. */
 void svm_run(uint64_t *gprs, uint64_t guest_vmcb, uint64_t host_vmcb);

@@ -8,6 +8,8 @@
 #include "hypervisor/svm/svm.h"
 #include "hypervisor/vm/trace.h"
 #include "hypervisor/vm/vcpu.h"
+#include "hypervisor/vm/vendor.h"
+#include "hypervisor/vmx/vmx.h"
 
 static enum ph_entered platform_enter(struct ph_vcpu *ph, void *host)
 {
@@ -28,6 +30,28 @@ static void platform_notify(struct ph_vcpu *ph, void *host, uint32_t pcpu)
 	(void)ph;
 	(void)host;
 	ipi_send(pcpu, VECTOR_NOTIFY);
+}
+
+/* VMX: a vector of its own, which hardware takes as a posted interrupt where that is on. */
+static void platform_notify_posted(struct ph_vcpu *ph, void *host, uint32_t pcpu)
+{
+	(void)ph;
+	(void)host;
+	ipi_send(pcpu, VECTOR_POSTED);
+}
+
+static uint64_t platform_vmcs_read(const struct ph_vcpu *ph, void *host, uint32_t field)
+{
+	(void)ph;
+	(void)host;
+	return vmcs_read(field);
+}
+
+static void platform_vmcs_write(const struct ph_vcpu *ph, void *host, uint32_t field, uint64_t value)
+{
+	(void)ph;
+	(void)host;
+	vmcs_write(field, value);
 }
 
 static void platform_sleep(struct ph_vcpu *ph, void *host)
@@ -81,13 +105,13 @@ static void platform_timer_cancel(struct ph_vcpu *ph, void *host)
 static void platform_init(struct ph_vcpu *ph, void *host)
 {
 	(void)ph;
-	svm_vcpu_reset(host, true);
+	vendor->vcpu_reset(host, true);
 }
 
 static void platform_start(struct ph_vcpu *ph, void *host, uint8_t vector)
 {
 	(void)ph;
-	svm_vcpu_start(host, vector);
+	vendor->vcpu_start(host, vector);
 }
 
 /* There is no system-management mode: an SMI is taken and nothing happens. */
@@ -106,23 +130,44 @@ static void platform_bug(const char *file, int line, const char *what)
 
 #define PLATFORM_VERBS \
 	.irq_disable = irq_disable, .irq_enable = irq_enable, .irq_save = irq_save, \
-	.irq_restore = irq_restore, .notify = platform_notify, .sleep = platform_sleep, \
+	.irq_restore = irq_restore, .kick = platform_notify, .sleep = platform_sleep, \
 	.wake = platform_wake, .running = platform_running, .guest_tsc = platform_guest_tsc, \
 	.timer_arm = platform_timer_arm, .timer_cancel = platform_timer_cancel, \
 	.init = platform_init, .start = platform_start, .smi = platform_smi, .bug = platform_bug
 
 static const struct ph_platform platform = {
     PLATFORM_VERBS,
+    .notify = platform_notify,
     .enter = platform_enter,
 };
 
 static const struct ph_platform traced_platform = {
     PLATFORM_VERBS,
+    .notify = platform_notify,
     .enter = platform_enter_traced,
+    .trace = trace_record,
+};
+
+#define VMX_VERBS \
+	.notify = platform_notify_posted, .vmcs_read = platform_vmcs_read, \
+	.vmcs_write = platform_vmcs_write, .set_delivery = vmx_set_delivery
+
+static const struct ph_platform vmx_platform = {
+    PLATFORM_VERBS,
+    VMX_VERBS,
+    .enter = vmx_enter,
+};
+
+static const struct ph_platform vmx_traced_platform = {
+    PLATFORM_VERBS,
+    VMX_VERBS,
+    .enter = vmx_enter_traced,
     .trace = trace_record,
 };
 
 const struct ph_platform *platform_table(void)
 {
+	if (vendor->backend == PH_BACKEND_VMX)
+		return trace_is_enabled() ? &vmx_traced_platform : &vmx_platform;
 	return trace_is_enabled() ? &traced_platform : &platform;
 }

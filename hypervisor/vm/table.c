@@ -6,6 +6,7 @@
 #include "hypervisor/lib/string.h"
 #include "hypervisor/sched/thread.h"
 #include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/vendor.h"
 
 #define ROW_MAX 480u /* below LOG_LINE_MAX */
 
@@ -74,7 +75,7 @@ static void add_exits(struct row *row)
 	uint32_t slot;
 
 	for (slot = 0; slot < SVM_EXIT_SLOTS; slot++) {
-		const char *name = svm_exit_name(slot);
+		const char *name = vendor->slot_name(slot);
 
 		if (!svm->exit_count[slot])
 			continue;

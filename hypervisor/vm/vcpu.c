@@ -5,6 +5,7 @@
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/sched/thread.h"
 #include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/vendor.h"
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
@@ -29,7 +30,7 @@ static void vcpu_main(void *arg)
 
 	while (goes_on) {
 		if (ph_vcpu_run(vcpu->ph) == PH_RUN_EXIT)
-			svm_handle_exit(vcpu);
+			vendor->handle_exit(vcpu);
 		else
 			goes_on = serve_requests(vcpu);
 		if (thread_should_yield())
@@ -45,7 +46,7 @@ static void vcpu_switch_in(struct thread *thread)
 	struct vcpu *vcpu = thread->owner;
 	struct percpu *cpu = this_cpu();
 
-	svm_load_state(vcpu);
+	vendor->load_state(vcpu);
 	cpu->running_vcpu = vcpu;
 	ph_vcpu_load(vcpu->ph, cpu->index);
 }
@@ -56,7 +57,7 @@ static void vcpu_switch_out(struct thread *thread)
 
 	ph_vcpu_put(vcpu->ph);
 	this_cpu()->running_vcpu = NULL;
-	svm_save_state(vcpu);
+	vendor->save_state(vcpu);
 }
 
 /* ---- Making one ------------------------------------------------------------------------------ */
@@ -80,18 +81,20 @@ static unsigned order_of(size_t bytes)
 static int create_ph(struct vcpu *vcpu)
 {
 	struct ph_vcpu_config config = {
-	    .backend = PH_BACKEND_SVM,
+	    .backend = vendor->backend,
 	    .apic_id = vcpu->index,
 	    .is_bsp = vcpu->index == 0,
 	    .host = vcpu,
 	    .apic_page = page_alloc(0),
 	    .pid = page_alloc(0),
-	    .vmcb = vcpu->svm->vmcb,
 	};
 	void *memory = page_alloc(order_of(ph_vcpu_size()));
 
 	if (!config.apic_page || !config.pid || !memory)
 		return -1;
+	vcpu->apic_page = config.apic_page;
+	vcpu->pid = config.pid;
+	vendor->vcpu_configure(vcpu, &config);
 	return ph_vcpu_init(vcpu->vm->ph, vcpu->index, memory, &config, &vcpu->ph) == PH_OK ? 0 : -1;
 }
 
@@ -123,7 +126,7 @@ int vcpu_create(struct vm *vm, uint32_t index, uint64_t npt_root, uint32_t pcpu)
 	vcpu->vm = vm;
 	vcpu->index = index;
 	vm->vcpus[index] = vcpu;
-	if (svm_vcpu_create(vcpu, npt_root, vm->tsc_offset))
+	if (vendor->vcpu_create(vcpu, npt_root, vm->tsc_offset))
 		return -1;
 	vcpu->svm->timer.fn = timer_expired;
 	vcpu->svm->timer.arg = vcpu;

@@ -13,6 +13,7 @@
 #include "hypervisor/svm/svm.h"
 #include "hypervisor/vm/policy.h"
 #include "hypervisor/vm/vcpu.h"
+#include "hypervisor/vm/vendor.h"
 
 /* Input clock of the guests' APIC timers. */
 #define APIC_TIMER_KHZ 1000000u
@@ -84,7 +85,7 @@ static int make_ph(struct vm *vm)
 
 static int make_vcpus(struct vm *vm)
 {
-	uint64_t npt_root = npt_create(vm);
+	uint64_t npt_root = vendor->tables_create(vm);
 	uint32_t i;
 
 	if (!npt_root)
@@ -104,7 +105,7 @@ static int make_shared(void)
 		return 0;
 	is_made = true;
 	policy_init();
-	return permission_maps_create();
+	return vendor->shared_create();
 }
 
 static int make_parts(struct vm *vm)
@@ -146,7 +147,7 @@ struct vm *vm_create(const struct vm_config *config)
 		log_printf("error: %s", error);
 		return NULL;
 	}
-	svm_vcpu_boot(vm->vcpus[0], &state);
+	vendor->vcpu_boot(vm->vcpus[0], &state);
 	vms[vm->index] = vm;
 	__atomic_store_n(&created_count, vm->index + 1, __ATOMIC_RELEASE);
 	return vm;
@@ -250,7 +251,7 @@ static void dump_vcpus(const struct vm *vm)
 	uint32_t i;
 
 	for (i = 0; i < vm->cpu_count; i++)
-		svm_dump(vm->vcpus[i]);
+		vendor->dump(vm->vcpus[i]);
 }
 
 void vm_finish(struct vm *vm)
@@ -274,7 +275,7 @@ void virt_panic_dump(void)
 	const struct vcpu *vcpu = running_vcpu();
 
 	if (vcpu)
-		svm_dump(vcpu);
+		vendor->dump(vcpu);
 	else
 		log_printf("no vCPU was running here");
 }

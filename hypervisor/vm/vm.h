@@ -19,6 +19,7 @@
 
 struct thread;
 struct svm_vcpu;
+struct vmx_vcpu;
 
 /* ---- Configuration: filled by loader/, read-only afterwards --------------------------------- */
 
@@ -89,7 +90,9 @@ enum gpr {
 struct vcpu {
 	/* RAX and RSP live in the VMCB while the vCPU runs; use vcpu_gpr()/vcpu_set_gpr(). */
 	uint64_t gprs[GPR_COUNT];
-	struct svm_vcpu *svm;
+	struct svm_vcpu *svm;  /* of both vendors; see vendor.h */
+	void *apic_page, *pid; /* constant; the memory of libposthorn's part that hardware sees */
+	struct vmx_vcpu *vmx;  /* NULL on SVM */
 	struct ph_vcpu *ph;    /* constant after vm_create() */
 	struct vm *vm;         /* constant */
 	uint32_t index;        /* constant; = initial APIC ID */
@@ -109,6 +112,9 @@ struct vm {
 	uint64_t ram_low_bytes;
 	uint8_t *ram_high;
 	uint64_t ram_high_bytes;
+
+	/* VMX: nested tables with the APIC-access page in them, and that page.  Constant. */
+	uint64_t apic_root, apic_access_page;
 
 	uint64_t tsc_khz;    /* guest TSC frequency; constant */
 	uint64_t tsc_offset; /* guest TSC = host TSC + tsc_offset (modulo 2^64); constant */
@@ -165,7 +171,7 @@ bool guest_write(const struct vm *vm, uint64_t gpa, const void *from, uint64_t l
 
 /* ---- Hooks that KERNEL's parts call --------------------------------------------------------- */
 
-/* Once on each pCPU, IRQs off, before any VM runs: check and enable SVM.  Panics without it. */
+/* Once on each pCPU, IRQs off, before any VM runs: enable SVM or VMX.  Panics without them. */
 void virt_cpu_init(void);
 /* From panic(): print the running vCPU's state; the last trace events.  Takes no lock. */
 void virt_panic_dump(void);

@@ -49,6 +49,12 @@ struct ph_platform {
 	void (*notify)(struct ph_vcpu *vcpu, void *host, uint32_t pcpu);
 
 	/*
+	 * Make the pCPU that runs the vCPU leave the guest, for a request.  As notify(), but hardware must
+	 * not take it as a posted interrupt, for that ends no execution.  NULL: notify() does it.
+	 */
+	void (*kick)(struct ph_vcpu *vcpu, void *host, uint32_t pcpu);
+
+	/*
 	 * sleep(): return when wake() has been called; each return consumes exactly one wake().  A
 	 * wake() that comes first is remembered.  Owner, IRQs on.
 	 * wake(): any thread or handler.  The core calls it exactly once per announced sleep at most.

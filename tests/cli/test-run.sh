@@ -70,7 +70,7 @@ check "and prints the command line" says 'isa-debug-exit,iobase=0xf4,iosize=4' o
 check "and starts nothing" eval '! grep -q posthorn-fake out'
 cpio --quiet -i --to-stdout config <bundle >config 2>/dev/null
 cat >wanted <<'END'
-host apicv=off trace=off quiet=1
+host apicv=posted trace=off quiet=1
 vm name=vm0 cpus=2 memory=65536K kind=linux kernel=vm0/kernel initrd=vm0/initrd cmdline=vm0/cmdline
 vm name=filed cpus=3 memory=32768K kind=multiboot kernel=filed/kernel cmdline=filed/cmdline pin=1 migrate=7
 vm name=vm2 cpus=1 memory=262144K kind=multiboot kernel=vm2/kernel module=vm2/module0 module=vm2/module1

@@ -33,11 +33,12 @@ static int parse(const char *text)
 static void all_keys_are_taken(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("# two VMs\n\n  host apicv=on trace=on quiet=1\n"
+	assert_int_equal(parse("# two VMs\n\n  host apicv=vid trace=on quiet=1\n"
 	    "vm name=vm-0 cpus=64 memory=3G kind=linux kernel=k initrd=i/rd cmdline=c pin=1 "
 	    "migrate=20\n\tvm\tname=b\tcpus=2 memory=8192K kind=multiboot kernel=k module=c "
 	    "module=i/rd"), 0);
-	assert_true(host.apicv_wanted && host.trace && host.quiet);
+	assert_int_equal(host.delivery, PH_DELIVERY_VIRTUAL);
+	assert_true(host.trace && host.quiet);
 	assert_int_equal(named_count, 2);
 	assert_string_equal(vms[0].name, "vm-0");
 	assert_int_equal(vms[0].cpu_count, 64);
@@ -63,7 +64,8 @@ static void options_default_to_off(void **state)
 {
 	(void)state;
 	assert_int_equal(parse(VM), 0);
-	assert_false(host.apicv_wanted || host.trace || host.quiet);
+	assert_int_equal(host.delivery, PH_DELIVERY_POSTED);
+	assert_false(host.trace || host.quiet);
 }
 
 static void malformed_configs_are_refused_with_their_line(void **state)

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest entry on VMX: loading and leaving a VMCS, VM entry, the exits handled with IRQs off. */
+#include "hypervisor/mm/memory.h"
+#include "hypervisor/vm/policy.h"
+#include "hypervisor/vm/trace.h"
+#include "hypervisor/vmx/vmx.h"
+
+/* ---- Translations ---------------------------------------------------------------------------- */
+
+/* SDM vol. 3, "INVVPID": descriptor; type 1 is one context. */
+static void invvpid(uint16_t vpid)
+{
+	const struct {
+		uint64_t vpid, linear;
+	} descriptor = {vpid, 0};
+
+	__asm__ volatile("invvpid %0, %1" : : "m"(descriptor), "r"(1ull) : "cc", "memory");
+}
+
+/* svm_flush_tlb() was called, or the vCPU comes from another pCPU, whose flushes it has missed. */
+static void flush(struct vcpu *vcpu, uint32_t pcpu)
+{
+	struct svm_vcpu *svm = vcpu->svm;
+
+	if (vmx_features.has_vpid)
+		invvpid(vcpu->vmx->vpid);
+	svm->asid_generation = 1;
+	svm->asid_pcpu = pcpu;
+}
+
+/* ---- Entry ----------------------------------------------------------------------------------- */
+
+static void record_exit(struct svm_vcpu *svm, uint32_t reason, uint64_t rip)
+{
+	struct svm_last_exit *last = &svm->last_exits[svm->exit_total++ % SVM_LAST_EXITS];
+	uint32_t slot = reason & VMX_EXIT_BASIC_MASK;
+
+	last->code = reason;
+	last->rip = rip;
+	svm->exit_count[slot < VMX_REASON_NOT_ENTERED ? slot : VMX_REASON_NOT_ENTERED]++;
+}
+
+/* As on SVM: CPUID touches nothing but the owner's registers.  Odd cases take the long way. */
+static bool is_fast_cpuid(uint64_t rip)
+{
+	uint64_t next = rip + vmcs_read(VMCS_EXIT_INSTRUCTION_LEN);
+
+	if ((vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF) ||
+	    vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) || (next ^ rip) >> 32)
+		return false;
+	vmcs_write(VMCS_GUEST_RIP, next);
+	return true;
+}
+
+static bool enter_once(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vcpu->vmx;
+
+	if (vmx_run(vcpu->gprs, &vcpu->svm->vmcb->rax, vmx->is_launched)) {
+		vmx->is_launched = true;
+		vmx->exit_reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
+		return true;
+	}
+	vmx->exit_reason = VMX_REASON_NOT_ENTERED;
+	vmx->instruction_error = (uint32_t)vmcs_read(VMCS_VM_INSTRUCTION_ERROR);
+	return false;
+}
+
+enum ph_entered vmx_enter(struct ph_vcpu *ph, void *host)
+{
+	struct vcpu *vcpu = host;
+	struct svm_vcpu *svm = vcpu->svm;
+	uint32_t pcpu = cpu_index();
+	uint64_t rip;
+
+	(void)ph;
+	if (svm->asid_generation == 0 || svm->asid_pcpu != pcpu)
+		flush(vcpu, pcpu);
+	enter_once(vcpu);
+	rip = vmcs_read(VMCS_GUEST_RIP);
+	record_exit(svm, vcpu->vmx->exit_reason, rip);
+	if (vcpu->vmx->exit_reason == VMX_EXIT_CPUID && is_fast_cpuid(rip)) {
+		policy_cpuid(vcpu);
+		return PH_ENTERED_FAST;
+	}
+	return PH_ENTERED_EXIT;
+}
+
+enum ph_entered vmx_enter_traced(struct ph_vcpu *ph, void *host)
+{
+	enum ph_entered entered = vmx_enter(ph, host);
+
+	trace_record(PH_TRACE_EXIT, ph, ((struct vcpu *)host)->vmx->exit_reason);
+	return entered;
+}
+
+/* ---- State that entry and exit leave alone --------------------------------------------------- */
+
+static void load_msrs(const struct vmcb *vmcb)
+{
+	wrmsr(MSR_STAR, vmcb->star);
+	wrmsr(MSR_LSTAR, vmcb->lstar);
+	wrmsr(MSR_CSTAR, vmcb->cstar);
+	wrmsr(MSR_SFMASK, vmcb->sfmask);
+	wrmsr(MSR_KERNEL_GS_BASE, vmcb->kernel_gs_base);
+}
+
+static void save_msrs(struct vmcb *vmcb)
+{
+	vmcb->star = rdmsr(MSR_STAR);
+	vmcb->lstar = rdmsr(MSR_LSTAR);
+	vmcb->cstar = rdmsr(MSR_CSTAR);
+	vmcb->sfmask = rdmsr(MSR_SFMASK);
+	vmcb->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+}
+
+struct pseudo_descriptor {
+	uint16_t limit;
+	uint64_t base;
+} __attribute__((packed));
+
+/* SDM vol. 3, figure "Format of TSS and LDT Descriptors in 64-bit Mode". */
+static uint64_t tss_base(const uint64_t *descriptor)
+{
+	uint64_t low = descriptor[0];
+
+	return (low >> 16 & 0xffffff) | (low >> 56 & 0xff) << 24 | descriptor[1] << 32;
+}
+
+static void load_host(void)
+{
+	struct pseudo_descriptor gdtr, idtr;
+	uint16_t tr;
+
+	__asm__ volatile("sgdt %0; sidt %1; str %2" : "=m"(gdtr), "=m"(idtr), "=r"(tr));
+	vmcs_write(VMCS_HOST_GDTR_BASE, gdtr.base);
+	vmcs_write(VMCS_HOST_IDTR_BASE, idtr.base);
+	vmcs_write(VMCS_HOST_TR_BASE, tss_base((const uint64_t *)(gdtr.base + tr)));
+	vmcs_write(VMCS_HOST_GS_BASE, (uint64_t)this_cpu());
+}
+
+static void vmptrld(uint64_t phys)
+{
+	__asm__ volatile("vmptrld %0" : : "m"(phys) : "cc", "memory");
+}
+
+static void vmclear(uint64_t phys)
+{
+	__asm__ volatile("vmclear %0" : : "m"(phys) : "cc", "memory");
+}
+
+static inline uint64_t dr6_read(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("movq %%dr6, %0" : "=r"(value));
+	return value;
+}
+
+void vmx_load_state(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = vcpu->vmx;
+	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
+
+	if (vmx->is_new)
+		vmclear(vmx->vmcs_phys);
+	vmptrld(vmx->vmcs_phys);
+	vmx->is_launched = false;
+	if (vmx->is_new)
+		vmx_setup_vmcs(vcpu);
+	load_host();
+	state_load(vcpu->svm);
+	load_msrs(vmcb);
+	if (vmx->is_dirty) {
+		vmx_registers_store_all(vcpu);
+		return;
+	}
+	cr2_write(vmcb->cr2);
+	__asm__ volatile("movq %0, %%dr6" : : "r"(vmcb->dr6));
+}
+
+/* Cleared each time, so that whichever pCPU comes next can load it. */
+void vmx_save_state(struct vcpu *vcpu)
+{
+	struct vmcb *vmcb = vcpu_vmcb(vcpu);
+
+	state_save(vcpu->svm);
+	save_msrs(vmcb);
+	vmcb->cr2 = cr2_read();
+	vmcb->dr6 = dr6_read();
+	/* The dump of a VM that went wrong reads the registers when no VMCS is loaded. */
+	if (vm_is_stopping(vcpu->vm) && !vcpu->vmx->is_dirty) {
+		vmx_registers_load(vcpu);
+		vmx_segments_load(vcpu);
+	}
+	vmclear(vcpu->vmx->vmcs_phys);
+}
