@@ -16,7 +16,7 @@ static _Noreturn void stop(const char *what)
 
 void arena_map(void)
 {
-	void *where = mmap((void *)ARENA_BASE, sizeof(struct arena), PROT_READ | PROT_WRITE,
+	void *where = mmap((void *)ARENA_BASE, 2 * SHADOW_OFFSET, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 	if (where != (void *)ARENA_BASE)

@@ -57,6 +57,9 @@ struct arena {
 	uint8_t stacks[ACTOR_MAX][STACK_SIZE] __attribute__((aligned(4096)));
 };
 #define ARENA          ((struct arena *)ARENA_BASE)
+/* As far behind the world lies a copy of the state that was loaded last. */
+#define SHADOW_OFFSET  0x100000u
+_Static_assert(sizeof(struct arena) <= SHADOW_OFFSET, "the copy does not overlap the world");
 #define SHARED_LINES   (SHARED_SIZE / LINE_SIZE)
 #define STORE_LINES    (uint32_t)(STORE_MAX * sizeof(struct store) / LINE_SIZE)
 #define STACK_LINES    (STACK_SIZE / LINE_SIZE)

@@ -42,6 +42,7 @@ struct run {
 	uint64_t claim; /* next block of the level */
 	uint32_t level;
 	uint32_t stop; /* enum stop */
+	bool is_over;  /* set between levels */
 	uint32_t jobs;
 	uint64_t level_room; /* states that each process may add before the table is too full */
 	size_t queue_reserved;
@@ -288,6 +289,7 @@ static void next_level(void)
 		grow_table(total(offsetof(struct worker, state_count)),
 		    frontier * BLOCK_SIZE / (sizeof(struct record) + world_hot_bytes() + LINE_SIZE));
 	run->claim = 0;
+	run->is_over = run->stop != STOP_NOT;
 	run->level++;
 }
 
@@ -310,7 +312,8 @@ static void work(uint32_t index, bool progress)
 	double start = now_seconds();
 
 	me = &run->workers[index];
-	while (run->stop == STOP_NOT) {
+	/* Not run->stop: another process may set it before this one has begun the level. */
+	while (!run->is_over) {
 		expand_level();
 		if (run->jobs > 1) {
 			/* Memory another process saw change is cold in mine: each looks for itself. */

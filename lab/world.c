@@ -67,6 +67,11 @@ static void copy_line(uint8_t *to, const uint8_t *from)
 	x[3] = y[3];
 }
 
+static const uint8_t *shadow(const uint8_t *line)
+{
+	return line + SHADOW_OFFSET;
+}
+
 static uint8_t *control_line(uint32_t actor)
 {
 	return (uint8_t *)&ARENA->actors[actor];
@@ -151,6 +156,13 @@ static uint32_t content_of(uint32_t slot, uint64_t low, uint64_t high)
 	return lines_equal(line, lines_content(0)) ? 0 : lines_intern(line, low, high);
 }
 
+static uint32_t *save_ids(uint32_t *id, uint32_t slot, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		id[i] = world.now[slot + i];
+	return id + count;
+}
+
 uint32_t world_save(struct record *record, struct hash hash, struct action last)
 {
 	uint32_t *id = (uint32_t *)(void *)(record + 1);
@@ -165,17 +177,13 @@ uint32_t world_save(struct record *record, struct hash hash, struct action last)
 	record->last = last;
 	record->buffered = buffered;
 	record->size = record_size(id_count(world.new_stack_lines, buffered));
-	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		*id++ = world.now[SLOT_CONTROL(i)];
-		for (uint32_t k = 0; (buffered >> i & 1) && k < STORE_LINES; k++)
-			*id++ = world.now[SLOT_BUFFER(i, k)];
-	}
-	for (uint32_t i = 0; i < world.hot_count; i++)
-		*id++ = world.now[SLOT_HOT(i)];
+	id = save_ids(id, SLOT_CONTROL(0), engine.actor_count);
+	id = save_ids(id, SLOT_HOT(0), world.hot_count);
 	for (uint32_t i = 0; i < engine.actor_count; i++) {
 		record->stack_lines[i] = (uint8_t)world.new_stack_lines[i];
-		for (uint32_t k = 0; k < world.new_stack_lines[i]; k++)
-			*id++ = world.now[SLOT_STACK(i, k)];
+		id = save_ids(id, SLOT_STACK(i, 0), world.new_stack_lines[i]);
+		if (buffered >> i & 1)
+			id = save_ids(id, SLOT_BUFFER(i, 0), STORE_LINES);
 	}
 	return record->size;
 }
@@ -186,6 +194,7 @@ static void set_slot(uint32_t slot, uint8_t *line, uint32_t id)
 		return;
 	world.now[slot] = id;
 	copy_line(line, lines_content(id));
+	copy_line(line + SHADOW_OFFSET, line);
 }
 
 static void zero_stack(uint32_t index, uint32_t live_from)
@@ -200,6 +209,7 @@ static void zero_stack(uint32_t index, uint32_t live_from)
 static void forget_now(void)
 {
 	memset(world.now, 0xff, sizeof(world.now));
+	memset((uint8_t *)ARENA->stacks + SHADOW_OFFSET, 0, sizeof(ARENA->stacks));
 	for (uint32_t i = 0; i < engine.actor_count; i++)
 		world.stack_lines[i] = (STACK_SIZE - engine.actors[i].stack_low) / LINE_SIZE;
 	world.dirty_count = 0;
@@ -213,16 +223,12 @@ void world_load(const struct record *record)
 	if (world.is_stale)
 		forget_now();
 	world.dirty_count = 0;
-	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		bool is_buffered = record->buffered >> i & 1;
-
+	for (uint32_t i = 0; i < engine.actor_count; i++)
 		set_slot(SLOT_CONTROL(i), control_line(i), *id++);
-		for (uint32_t k = 0; k < STORE_LINES; k++)
-			set_slot(SLOT_BUFFER(i, k), buffer_line(i, k), is_buffered ? *id++ : 0);
-	}
 	for (uint32_t i = 0; i < world.hot_count; i++)
 		set_slot(SLOT_HOT(i), hot_line(i), *id++);
 	for (uint32_t i = 0; i < engine.actor_count; i++) {
+		bool is_buffered = record->buffered >> i & 1;
 		uint32_t count = record->stack_lines[i];
 
 		for (uint32_t k = 0; k < count; k++)
@@ -230,6 +236,8 @@ void world_load(const struct record *record)
 		for (uint32_t k = count; k < world.stack_lines[i]; k++)
 			set_slot(SLOT_STACK(i, k), stack_line(i, k), 0);
 		world.stack_lines[i] = world.new_stack_lines[i] = count;
+		for (uint32_t k = 0; k < STORE_LINES; k++)
+			set_slot(SLOT_BUFFER(i, k), buffer_line(i, k), is_buffered ? *id++ : 0);
 	}
 }
 
@@ -257,20 +265,23 @@ static void subtract_hash(uint32_t id, uint64_t line, struct hash *hash)
 	hash->high -= high;
 }
 
-static void compare(uint32_t slot, const uint8_t *line, struct hash *hash)
+static __attribute__((noinline)) void add_dirty(uint32_t slot, const uint8_t *line,
+    struct hash *hash)
 {
-	uint32_t before = world.now[slot];
-	struct dirty *dirty = &world.dirty[world.dirty_count];
+	struct dirty *dirty = &world.dirty[world.dirty_count++];
 
-	if (lines_equal(line, lines_content(before)))
-		return;
-	subtract_hash(before, line_number(line), hash);
+	dirty->slot = slot;
+	dirty->before = world.now[slot];
+	subtract_hash(dirty->before, line_number(line), hash);
 	hash_line(line_number(line), (const uint64_t *)(const void *)line, &dirty->low, &dirty->high);
 	hash->low += dirty->low;
 	hash->high += dirty->high;
-	dirty->slot = slot;
-	dirty->before = before;
-	world.dirty_count++;
+}
+
+static inline void compare(uint32_t slot, const uint8_t *line, struct hash *hash)
+{
+	if (__builtin_expect(!lines_equal(line, shadow(line)), 0))
+		add_dirty(slot, line, hash);
 }
 
 /* Remember which words of a line changed; true when that is news. */
@@ -295,7 +306,7 @@ static void note_dirty(void)
 		uint32_t slot = world.dirty[i].slot;
 
 		if (note_written(world.hot[slot - SLOT_HOT(0)], slot_line(slot),
-		    lines_content(world.dirty[i].before)))
+		    shadow(slot_line(slot))))
 			*world.restart = 1;
 	}
 }
@@ -317,7 +328,7 @@ static void compare_stack(uint32_t actor, struct hash *hash)
 	uint32_t now = stack_line_count(actor), before = world.stack_lines[actor];
 	uint32_t count = now > before ? now : before;
 
-	/* Lines that were not in use are zero. */
+	/* Lines that were not in use are zero, and so are their copies. */
 	for (uint32_t i = before; i < now; i++)
 		world.now[SLOT_STACK(actor, i)] = 0;
 	world.new_stack_lines[actor] = now;
@@ -349,8 +360,10 @@ static void undo(uint32_t actor)
 	for (uint32_t i = 0; i < world.dirty_count; i++) {
 		const struct dirty *dirty = &world.dirty[i];
 
+		uint8_t *line = slot_line(dirty->slot);
+
 		world.now[dirty->slot] = dirty->before;
-		copy_line(slot_line(dirty->slot), lines_content(dirty->before));
+		copy_line(line, shadow(line));
 	}
 	world.new_stack_lines[actor] = world.stack_lines[actor];
 	world.dirty_count = 0;
@@ -588,6 +601,7 @@ static void intern(uint32_t slot)
 	hash_line(line_number(slot_line(slot)), (const uint64_t *)(const void *)slot_line(slot), &low,
 	    &high);
 	world.now[slot] = content_of(slot, low, high);
+	copy_line(slot_line(slot) + SHADOW_OFFSET, slot_line(slot));
 }
 
 /* Number the contents of the first state. */

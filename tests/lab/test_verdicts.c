@@ -132,6 +132,8 @@ static void processes_change_no_verdict_and_no_count(void **state)
 	struct options options = defaults;
 
 	(void)state;
+	options.jobs = 2;
+	check_all(is_mutant, &options);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		const struct lab_scenario *scenario = scenario_find(names[i]);
 		uint64_t states, transitions;
