@@ -32,8 +32,11 @@ static void enter_take_sipi(struct ph_vcpu *vcpu)
 static void enter_take_nmi(struct ph_vcpu *vcpu)
 {
 	struct events *events = &vcpu->events;
-	/* One NMI is latched while another is being handled (SDM vol. 3, "Handling Multiple NMIs"). */
-	uint8_t limit = events->nmi_masked ? 1 : 2;
+	/*
+	 * One NMI is latched while another is being handled (SDM vol. 3, "Handling Multiple NMIs").  The
+	 * backend knows: with virtual NMIs it is the processor that masks them.
+	 */
+	uint8_t limit = vcpu->backend->nmi_allowed(vcpu) ? 2 : 1;
 
 	if (events->nmi_pending_count < limit)
 		events->nmi_pending_count++;
