@@ -10,7 +10,7 @@
 struct finding {
 	struct lab_weakening weakening;
 	const struct lab_scenario *broken; /* the first scenario that fails with it */
-	uint32_t broken_count, step_count;
+	uint32_t step_count, sender_count;
 	uint32_t unknown_count; /* scenarios cut short by a budget */
 	char what[sizeof(((struct failure *)NULL)->what)];
 };
@@ -36,16 +36,18 @@ static void candidates(void)
 		    (struct lab_weakening){ LAB_ASSUMED(i), LAB_LEFT_OUT };
 }
 
-/* Scenarios that fail as the code is: nothing can be shown with them. */
-static const struct lab_scenario *failing[64];
-static uint32_t failing_count;
+/* Scenarios by how many senders they are audited with; those that fail as the code is are left out. */
+#define SUBJECT_MAX 64u
+#define SMALL_STATE_COUNT 60000u /* audited with two senders as well */
+struct subject {
+	const struct lab_scenario *scenario;
+	bool holds[3]; /* by number of senders; false: too large, or does not hold */
+};
+static struct subject subjects[SUBJECT_MAX];
+static uint32_t subject_count;
 
 static bool is_subject(const struct lab_scenario *scenario, const char *only)
 {
-	for (uint32_t i = 0; i < failing_count; i++) {
-		if (failing[i] == scenario)
-			return false;
-	}
 	if (only)
 		return !strcmp(scenario->name, only);
 	return !scenario->mutant_of_bug && scenario->weakenings[0].how == LAB_STRONG &&
@@ -56,12 +58,10 @@ static void judge(struct finding *finding, const struct lab_scenario *scenario,
     const struct options *options)
 {
 	static struct result result;
-	struct options own = *options;
 
-	own.sender_count = scenario_senders(scenario, options->sender_count);
 	weakenings_reset(scenario);
 	weakening_apply(finding->weakening);
-	explore(scenario, &own, &result);
+	explore(scenario, options, &result);
 	if (result.status == STATUS_TIME || result.status == STATUS_MEMORY) {
 		finding->unknown_count++;
 		return;
@@ -71,9 +71,22 @@ static void judge(struct finding *finding, const struct lab_scenario *scenario,
 	if (!finding->broken || result.path_count < finding->step_count) {
 		finding->broken = scenario;
 		finding->step_count = result.path_count;
+		finding->sender_count = options->sender_count;
 		snprintf(finding->what, sizeof(finding->what), "%s", result.failure.what);
 	}
-	finding->broken_count++;
+}
+
+/* One sender everywhere; two where that is small, for what one does not show. */
+static void judge_everywhere(struct finding *finding, const struct options *options)
+{
+	struct options own = *options;
+
+	for (own.sender_count = 1; own.sender_count <= 2 && !finding->broken; own.sender_count++) {
+		for (uint32_t i = 0; i < subject_count; i++) {
+			if (subjects[i].holds[own.sender_count])
+				judge(finding, subjects[i].scenario, &own);
+		}
+	}
 }
 
 static void name_of(struct lab_weakening weakening, char *text, size_t size)
@@ -84,98 +97,104 @@ static void name_of(struct lab_weakening weakening, char *text, size_t size)
 		snprintf(text, size, "%s %s", site_name(weakening.site), weakness_name(weakening.how));
 }
 
-static void print_finding(FILE *out, const struct finding *finding, uint32_t subject_count)
+static uint32_t held_count(uint32_t senders)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < subject_count; i++)
+		count += subjects[i].holds[senders];
+	return count;
+}
+
+static void print_finding(FILE *out, const struct finding *finding)
 {
 	char name[96];
 
 	name_of(finding->weakening, name, sizeof(name));
 	if (finding->broken)
-		fprintf(out, "| %s | necessary | %s, %u steps: %s |\n", name, finding->broken->name,
+		fprintf(out, "| %s | necessary | %s, %u sender%s, %u steps: %s |\n", name,
+		    finding->broken->name, finding->sender_count, finding->sender_count == 1 ? "" : "s",
 		    finding->step_count, finding->what);
 	else if (finding->unknown_count)
-		fprintf(out, "| %s | unknown | %u of %u scenarios cut short by a budget |\n", name,
-		    finding->unknown_count, subject_count);
+		fprintf(out, "| %s | unknown | %u searches cut short by a budget |\n", name,
+		    finding->unknown_count);
 	else
-		fprintf(out, "| %s | not shown necessary | %u scenarios hold without it |\n", name,
-		    subject_count);
+		fprintf(out, "| %s | not shown necessary | |\n", name);
 }
 
 /* All that was not shown necessary by itself, weakened together. */
-static void judge_all(FILE *out, const struct options *options, const char *only)
+static void judge_all(FILE *out, const struct options *options)
 {
 	static struct result result;
-	uint32_t held = 0, total = 0;
+	struct options own = *options;
+	uint32_t held = 0;
 
-	for (const struct lab_scenario *const *s = scenario_all(); *s; s++) {
-		struct options own = *options;
-
-		if (!is_subject(*s, only))
+	own.sender_count = 1;
+	for (uint32_t s = 0; s < subject_count; s++) {
+		if (!subjects[s].holds[1])
 			continue;
-		own.sender_count = scenario_senders(*s, options->sender_count);
-		weakenings_reset(*s);
+		weakenings_reset(subjects[s].scenario);
 		for (uint32_t i = 0; i < finding_count; i++) {
 			if (!findings[i].broken)
 				weakening_apply(findings[i].weakening);
 		}
-		explore(*s, &own, &result);
-		total++;
+		explore(subjects[s].scenario, &own, &result);
 		held += result.status == STATUS_HOLDS;
 		if (result.status != STATUS_HOLDS)
-			fprintf(out, "\nAll at once, `%s` fails: %s (%u steps).\n", (*s)->name,
+			fprintf(out, "\nAll at once, `%s` fails: %s (%u steps).\n",
+			    subjects[s].scenario->name,
 			    result.path_count ? result.failure.what : status_name(result.status),
 			    result.path_count);
 	}
-	fprintf(out, "\nAll that was not shown necessary, left out at once: %u of %u scenarios hold.\n",
-	    held, total);
+	fprintf(out, "\nAll that was not shown necessary, left out at once: %u of %u scenarios hold "
+	    "with one sender.\n", held, held_count(1));
 }
 
 /* What does not hold with everything in place is set aside, and named. */
-static void find_failing(FILE *out, const struct options *options, const char *only)
+static void find_subjects(FILE *out, const struct options *options, const char *only)
 {
 	static struct result result;
+	struct options own = *options;
 
-	failing_count = 0;
+	subject_count = 0;
 	for (const struct lab_scenario *const *s = scenario_all(); *s; s++) {
-		struct options own = *options;
+		struct subject *subject = &subjects[subject_count];
 
-		if (!is_subject(*s, only))
+		if (!is_subject(*s, only) || subject_count == SUBJECT_MAX)
 			continue;
-		own.sender_count = scenario_senders(*s, options->sender_count);
+		*subject = (struct subject){ .scenario = *s };
 		weakenings_reset(*s);
-		explore(*s, &own, &result);
-		if (result.status == STATUS_HOLDS || failing_count == 64)
-			continue;
-		failing[failing_count++] = *s;
-		fprintf(out, "Set aside: `%s` does not hold as the code is (%s).\n\n", (*s)->name,
-		    status_name(result.status));
+		for (own.sender_count = 1; own.sender_count <= 2; own.sender_count++) {
+			explore(*s, &own, &result);
+			subject->holds[own.sender_count] = result.status == STATUS_HOLDS &&
+			    (own.sender_count == 1 || result.state_count <= SMALL_STATE_COUNT);
+			if (result.status != STATUS_HOLDS || result.state_count > SMALL_STATE_COUNT / 4)
+				break;
+		}
+		if (result.status != STATUS_HOLDS && own.sender_count == 1)
+			fprintf(out, "Set aside: `%s` does not hold as the code is (%s).\n\n", (*s)->name,
+			    status_name(result.status));
+		subject_count++;
 	}
+	fprintf(out, "Searched: %u scenarios with one sender, %u of them with two, %s.\n\n",
+	    held_count(1), held_count(2), options->model == LAB_TSO ? "x86-TSO" : "SC");
 }
 
 enum lab_status audit_run(const struct options *options, const char *only, FILE *out)
 {
-	uint32_t subject_count = 0;
-
 	memset(findings, 0, sizeof(findings));
 	candidates();
-	fprintf(out, "Model %s, %u sender%s where a scenario has any.\n\n",
-	    options->model == LAB_TSO ? "x86-TSO" : "SC", options->sender_count ? options->sender_count : 0,
-	    options->sender_count == 1 ? "" : "s (0: each scenario's default)");
-	find_failing(out, options, only);
-	for (const struct lab_scenario *const *s = scenario_all(); *s; s++)
-		subject_count += is_subject(*s, only);
-	if (!subject_count) {
+	find_subjects(out, options, only);
+	if (!held_count(1)) {
 		fprintf(stderr, "posthorn-lab: no scenario to audit\n");
 		return STATUS_EMPTY;
 	}
 	fprintf(out, "| weakened | verdict | by |\n| --- | --- | --- |\n");
 	for (uint32_t i = 0; i < finding_count; i++) {
-		for (const struct lab_scenario *const *s = scenario_all(); *s; s++) {
-			if (is_subject(*s, only))
-				judge(&findings[i], *s, options);
-		}
-		print_finding(out, &findings[i], subject_count);
+		judge_everywhere(&findings[i], options);
+		print_finding(out, &findings[i]);
 		fflush(out);
 	}
-	judge_all(out, options, only);
+	judge_all(out, options);
 	return STATUS_HOLDS;
 }

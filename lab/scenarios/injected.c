@@ -131,7 +131,7 @@ LAB_SCENARIO(migrate) = {
 
 static const struct machine_config handler_halt = { .program = halts, .handler_posts = true };
 LAB_SCENARIO(self_block) = {
-	.name = "self-post-block",
+	.name = "handler-post-halt",
 	.question = "does a post from a host interrupt handler on the vCPU's own pCPU wake it? (thread 004)",
 	.bounds = "1 vCPU, SVM, 1 handler's post, 1 interrupt a sender",
 	.sender_default = 1,
@@ -142,7 +142,7 @@ LAB_SCENARIO(self_block) = {
 
 static const struct machine_config handler_exit = { .program = exits, .handler_posts = true };
 LAB_SCENARIO(self_exit) = {
-	.name = "self-post-exit",
+	.name = "handler-post-exit",
 	.question = "is a post from a host interrupt handler on the vCPU's own pCPU seen? (thread 004)",
 	.bounds = "1 vCPU, SVM, 1 handler's post, 1 interrupt a sender, 1 exit",
 	.sender_default = 1,
@@ -153,7 +153,7 @@ LAB_SCENARIO(self_exit) = {
 
 static const struct machine_config fast_post = { .program = fast };
 LAB_SCENARIO(self_fast) = {
-	.name = "self-post-fast",
+	.name = "fast-post",
 	.question = "is a post by the fast path taken at once, though its IPI is elided? (thread 004)",
 	.bounds = "1 vCPU, SVM, 1 fast-path post, 1 interrupt a sender",
 	.sender_default = 1,
@@ -164,7 +164,7 @@ LAB_SCENARIO(self_fast) = {
 
 static const struct machine_config fast_ipi = { .program = fast, .fast_self_ipi = true };
 LAB_SCENARIO(self_fast_ipi) = {
-	.name = "self-ipi-fast",
+	.name = "fast-self-ipi",
 	.question = "is a self-IPI that the fast path handles taken at once? (bug 29)",
 	.bounds = "1 vCPU, SVM, 1 self-IPI, 1 interrupt a sender",
 	.sender_default = 1,

@@ -125,7 +125,7 @@ LAB_SCENARIO(device_migrates) = {
 
 static const struct machine_config fast_post = { .program = fast, VMX(POSTED) };
 LAB_SCENARIO(posted_fast) = {
-	.name = "posted-fast",
+	.name = "fast-post-posted",
 	.question = "is a fast-path post taken at once with posted delivery, its IPI elided? (thread 004)",
 	.bounds = "1 vCPU, VMX posted, 1 fast-path post, 1 interrupt a sender",
 	.sender_default = 1,
@@ -136,7 +136,7 @@ LAB_SCENARIO(posted_fast) = {
 
 static const struct machine_config fast_ipi = { .program = fast, VMX(POSTED), .fast_self_ipi = true };
 LAB_SCENARIO(posted_fast_ipi) = {
-	.name = "posted-ipi-fast",
+	.name = "fast-self-ipi-posted",
 	.question = "is a self-IPI that the fast path handles taken at once with posted delivery?",
 	.bounds = "1 vCPU, VMX posted, 1 self-IPI, 1 interrupt a sender",
 	.sender_default = 1,
@@ -159,7 +159,7 @@ LAB_SCENARIO(toggle) = {
 static const struct machine_config handler_halt = { .program = halts, VMX(POSTED),
 	.handler_posts = true };
 LAB_SCENARIO(posted_self_block) = {
-	.name = "posted-self-block",
+	.name = "handler-post-posted",
 	.question = "does a handler's post on the vCPU's own pCPU wake it with posted delivery? (thread 004)",
 	.bounds = "1 vCPU, VMX posted, 1 handler's post, 1 interrupt a sender",
 	.sender_default = 1,
