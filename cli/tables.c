@@ -43,19 +43,20 @@ static int index_of_key(struct tables *tables, const char *key)
 	return (int)tables->key_count++;
 }
 
-static uint64_t *counts_of(struct vm_table *table, unsigned int cpu)
+static void begin_counts(struct vm_table *table, unsigned int cpu, bool is_first_row)
 {
 	size_t size = TABLE_KEY_MAX * sizeof(uint64_t);
+	bool is_new = !table->counts[cpu];
 
-	if (!table->counts[cpu])
+	if (is_new)
 		table->counts[cpu] = cli_allocate(size);
-	memset(table->counts[cpu], 0, size);
+	if (is_new || is_first_row)
+		memset(table->counts[cpu], 0, size);
 	if (cpu >= table->cpu_count)
 		table->cpu_count = cpu + 1;
-	return table->counts[cpu];
 }
 
-static void take_pair(struct tables *tables, struct vm_table *table, uint64_t *counts, char *pair)
+static void take_pair(struct tables *tables, struct vm_table *table, unsigned int cpu, char *pair)
 {
 	char *value = strchr(pair, '=');
 	int index;
@@ -63,13 +64,19 @@ static void take_pair(struct tables *tables, struct vm_table *table, uint64_t *c
 	if (!value)
 		return;
 	*value++ = 0;
-	if (!strcmp(pair, "apicv")) {
-		snprintf(table->apicv, sizeof(table->apicv), "%s", value);
+	if (!strcmp(pair, "delivery")) {
+		snprintf(table->delivery[cpu], sizeof(table->delivery[cpu]), "%s", value);
+		return;
+	}
+	if (!strcmp(pair, "inhibits")) {
+		if (!strcmp(value, "none"))
+			value = "";
+		snprintf(table->inhibits[cpu], sizeof(table->inhibits[cpu]), "%s", value);
 		return;
 	}
 	index = index_of_key(tables, pair);
 	if (index >= 0)
-		counts[index] = strtoull(value, NULL, 10);
+		table->counts[cpu][index] = strtoull(value, NULL, 10);
 }
 
 bool tables_take(struct tables *tables, const char *row)
@@ -78,7 +85,6 @@ bool tables_take(struct tables *tables, const char *row)
 	char name[VM_NAME_SIZE];
 	struct vm_table *table;
 	unsigned int cpu;
-	uint64_t *counts;
 	int at = 0;
 
 	if (sscanf(row, "%15s vcpu=%u%n", name, &cpu, &at) != 2 || cpu >= VM_CPU_MAX)
@@ -86,10 +92,10 @@ bool tables_take(struct tables *tables, const char *row)
 	table = table_of(tables, name);
 	if (!table)
 		return false;
-	counts = counts_of(table, cpu);
+	begin_counts(table, cpu, strstr(row, " delivery=") != NULL);
 	copy = cli_duplicate(row + at);
 	for (pair = strtok_r(copy, " ", &rest); pair; pair = strtok_r(NULL, " ", &rest))
-		take_pair(tables, table, counts, pair);
+		take_pair(tables, table, cpu, pair);
 	free(copy);
 	return true;
 }
@@ -171,6 +177,22 @@ static void print_section(const struct tables *tables, const struct vm_table *ta
 	}
 }
 
+/* Which delivery each CPU has, and for each that could be faster, why it is not. */
+static void print_modes(const struct vm_table *table, uint32_t first, uint32_t end, FILE *out)
+{
+	if (!table->delivery[first][0])
+		return;
+	fprintf(out, "%-*s", LABEL_WIDTH, "  mode");
+	for (uint32_t cpu = first; cpu < end; cpu++)
+		fprintf(out, "%*s", COLUMN_WIDTH, table->delivery[cpu]);
+	fputc('\n', out);
+	for (uint32_t cpu = first; cpu < end; cpu++) {
+		if (table->inhibits[cpu][0])
+			fprintf(out, "    vCPU %u is not faster because of: %s\n", cpu,
+			    table->inhibits[cpu]);
+	}
+}
+
 static void print_block(const struct tables *tables, const struct vm_table *table, uint32_t first,
     uint32_t end, FILE *out)
 {
@@ -184,6 +206,7 @@ static void print_block(const struct tables *tables, const struct vm_table *tabl
 	if (end == table->cpu_count)
 		fprintf(out, "%*s", COLUMN_WIDTH, "total");
 	fputc('\n', out);
+	print_modes(table, first, end, out);
 	for (unsigned int section = 0; section < SECTION_COUNT; section++)
 		print_section(tables, table, (enum section)section, first, end, out);
 }
@@ -193,10 +216,7 @@ void tables_print(const struct tables *tables, FILE *out)
 	for (uint32_t vm = 0; vm < tables->vm_count; vm++) {
 		const struct vm_table *table = &tables->vms[vm];
 
-		fprintf(out, "\nInterrupt delivery of %s", table->name);
-		if (table->apicv[0])
-			fprintf(out, " (hardware posting: %s)", table->apicv);
-		fputc('\n', out);
+		fprintf(out, "\nInterrupt delivery of %s\n", table->name);
 		for (uint32_t first = 0; first < table->cpu_count; first += CPUS_PER_BLOCK) {
 			uint32_t end = first + CPUS_PER_BLOCK;
 

@@ -12,7 +12,8 @@
 
 struct vm_table {
 	char name[VM_NAME_SIZE];
-	char apicv[32]; /* text of the key "apicv", empty when not given */
+	char delivery[VM_CPU_MAX][12]; /* of each CPU: injected, virtual, posted */
+	char inhibits[VM_CPU_MAX][64]; /* why it is not a faster one; empty: no reason */
 	uint32_t cpu_count;
 	uint64_t *counts[VM_CPU_MAX]; /* TABLE_KEY_MAX counters of each CPU, or NULL */
 };
@@ -26,7 +27,10 @@ struct tables {
 
 void tables_free(struct tables *tables);
 
-/* Take "NAME vcpu=I KEY=VALUE ..."; a later row of the same CPU replaces the earlier. */
+/*
+ * Take "NAME vcpu=I KEY=VALUE ...".  A row with the key "delivery" begins a CPU's report and replaces
+ * what was known of it; rows without go on with it.
+ */
 bool tables_take(struct tables *tables, const char *row);
 
 /* Print one table for each VM; nothing when there was none. */

@@ -7,6 +7,7 @@
 #define MSR_P5_MC_ADDR       0x00000000u
 #define MSR_P5_MC_TYPE       0x00000001u
 #define MSR_TSC              0x00000010u
+#define MSR_PLATFORM_ID      0x00000017u
 #define MSR_APIC_BASE        0x0000001bu
 #define MSR_PATCH_LEVEL      0x0000008bu
 #define MSR_MTRR_CAP         0x000000feu
@@ -15,6 +16,7 @@
 #define MSR_SYSENTER_EIP     0x00000176u
 #define MSR_MCG_CAP          0x00000179u
 #define MSR_MCG_STATUS       0x0000017au
+#define MSR_MISC_ENABLE      0x000001a0u
 #define MSR_DEBUGCTL         0x000001d9u
 #define MSR_LBR_FROM         0x000001dbu /* ..0x1de: last branch and exception, from and to */
 #define MSR_LBR_LAST         0x000001deu

@@ -7,6 +7,8 @@
 #define MTRR_CAP      0x508u /* 8 variable ranges, fixed ranges, write-combining */
 #define MTRR_DEF_MASK 0xcffull
 #define DE_CFG_LFENCE_SERIALIZES 0x2u
+/* Fast strings; no branch trace store, no precise event-based sampling. */
+#define MISC_ENABLE 0x1801ull
 /* K8 HWCR: bits that guests set for errata, kept; the rest would change the machine. */
 #define HWCR_MASK     0x01040148ull
 
@@ -48,6 +50,9 @@ static const struct msr_rule rules[] = {
      * (BTF) is #GP. */
     {MSR_DEBUGCTL, MSR_DEBUGCTL, MSR_HANDLED, 0},
     {MSR_LBR_FROM, MSR_LBR_LAST, MSR_FIXED, 0},
+    /* Intel's: what kernels read without asking. */
+    {MSR_PLATFORM_ID, MSR_PLATFORM_ID, MSR_FIXED, 0},
+    {MSR_MISC_ENABLE, MSR_MISC_ENABLE, MSR_CONSTANT, MISC_ENABLE},
     /* Microcode: revision 0, updates ignored. */
     {MSR_PATCH_LEVEL, MSR_PATCH_LEVEL, MSR_CONSTANT, 0},
     /* AMD's chip configuration, which kernels read and set for errata: nothing behind it. */

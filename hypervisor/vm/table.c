@@ -44,6 +44,41 @@ static void row_add(struct row *row, const char *prefix, const char *key, uint64
 	row->length += length;
 }
 
+static void add_text(struct row *row, const char *text)
+{
+	row->length += (uint32_t)snprintf(row->text + row->length, ROW_MAX - row->length, "%s", text);
+}
+
+/* Which delivery is active, and the reasons against a faster one, joined by commas. */
+static void add_mode(struct row *row)
+{
+	static const char *const deliveries[] = {
+#define DELIVERY_NAME(upper, lower) #lower,
+	    PH_DELIVERY_LIST(DELIVERY_NAME)
+#undef DELIVERY_NAME
+	};
+	static const char *const inhibits[PH_INHIBIT_COUNT] = {
+#define INHIBIT_NAME(upper, name, what) name,
+	    PH_INHIBIT_LIST(INHIBIT_NAME)
+#undef INHIBIT_NAME
+	};
+	uint32_t bits = ph_vcpu_inhibits(row->vcpu->ph);
+	const char *separator = " inhibits=";
+	uint32_t i;
+
+	add_text(row, " delivery=");
+	add_text(row, deliveries[ph_vcpu_delivery(row->vcpu->ph)]);
+	if (!bits)
+		add_text(row, " inhibits=none");
+	for (i = 0; i < PH_INHIBIT_COUNT; i++) {
+		if (!(bits >> i & 1))
+			continue;
+		add_text(row, separator);
+		add_text(row, inhibits[i]);
+		separator = ",";
+	}
+}
+
 static void add_delivery(struct row *row)
 {
 	static const char *const sources[PH_SOURCE_COUNT] = {
@@ -91,8 +126,7 @@ void vm_print_tables(const struct vm *vm)
 	for (i = 0; i < vm->cpu_count; i++) {
 		row.vcpu = vm->vcpus[i];
 		row_begin(&row);
-		row.length += (uint32_t)snprintf(row.text + row.length, ROW_MAX - row.length,
-		    " apicv=off");
+		add_mode(&row);
 		add_delivery(&row);
 		row_add(&row, "", "migrations",
 		    __atomic_load_n(&row.vcpu->thread->migration_count, __ATOMIC_RELAXED));

@@ -16,8 +16,8 @@ echo "posthorn-fake: FAKE=$FAKE pid=$$" >&"$console"
 say "posthorn: fake log line"
 case $FAKE in
 poweroff)
-	say "@table vm0 vcpu=0 apicv=off posted_msi=0 posted_ipi=10 $row exit_hlt=5 exit_npf=0"
-	say "@table vm0 vcpu=1 apicv=off posted_msi=2 posted_ipi=20 $row exit_hlt=7 exit_npf=0"
+	say "@table vm0 vcpu=0 delivery=injected inhibits=hardware posted_msi=0 posted_ipi=10 $row exit_hlt=5 exit_npf=0"
+	say "@table vm0 vcpu=1 delivery=injected inhibits=hardware posted_msi=2 posted_ipi=20 $row exit_hlt=7 exit_npf=0"
 	say "@vm vm0 stopped poweroff code=0"
 	say "@end status=16"
 	exit 33
@@ -72,10 +72,10 @@ stoppable)
 	# Answers the commands of the control channel.
 	while read -r line <&"$control"; do
 		case $line in
-		tables) say "@table vm0 vcpu=0 apicv=off posted_ipi=77 $row" ;;
+		tables) say "@table vm0 vcpu=0 delivery=injected inhibits=hardware posted_ipi=77 $row" ;;
 		focus*) say "posthorn: fake ${line}" ; echo "now ${line}" >&"$console" ;;
 		stop)
-			say "@table vm0 vcpu=0 apicv=off posted_ipi=99 $row"
+			say "@table vm0 vcpu=0 delivery=injected inhibits=hardware posted_ipi=99 $row"
 			say "@end status=16"
 			exit 33
 			;;
