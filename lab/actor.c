@@ -25,7 +25,7 @@ void failure_set(enum failure_kind kind, const char *what)
 }
 
 /* Give the world up at a failure; the lab does not resume a failed world. */
-static void abandon(void)
+void actor_abandon(void)
 {
 	if (!engine.in_actor)
 		return;
@@ -38,7 +38,7 @@ void lab_check(bool holds, const char *what)
 	if (holds)
 		return;
 	failure_set(FAILURE_PROPERTY, what);
-	abandon();
+	actor_abandon();
 }
 
 void lab_bug(const char *file, int line, const char *what)
@@ -47,7 +47,7 @@ void lab_bug(const char *file, int line, const char *what)
 
 	snprintf(text, sizeof(text), "%s:%d: %s", file, line, what);
 	failure_set(FAILURE_ASSERTION, text);
-	abandon();
+	actor_abandon();
 	/* Outside a program, in a scenario's own setup: nothing to go back to. */
 	fprintf(stderr, "posthorn-lab: assertion outside a CPU: %s\n", text);
 	exit(STATUS_ASSERTION);
@@ -101,7 +101,7 @@ static bool skip_point(void)
 	if (++engine.local_step_count < LOCAL_STEP_MAX)
 		return true;
 	failure_set(FAILURE_ENDLESS, "an endless loop of stores or constant loads");
-	abandon();
+	actor_abandon();
 	return false;
 }
 
@@ -119,6 +119,8 @@ static bool word_is_written(uint64_t address)
 
 static uint64_t memory_read(uint64_t address, uint32_t size)
 {
+	if (__builtin_expect(engine.is_watching, 0))
+		watch_access(address, size, false, false);
 	switch (size) {
 	case 1:
 		return *(const volatile uint8_t *)address;
@@ -133,9 +135,11 @@ static uint64_t memory_read(uint64_t address, uint32_t size)
 
 static void memory_write(uint64_t address, uint32_t size, uint64_t value)
 {
+	if (__builtin_expect(engine.is_watching, 0))
+		watch_access(address, size, false, true);
 	if (!is_shared(address)) {
 		failure_set(FAILURE_UNANNOTATED, "a shared store outside the world's memory");
-		abandon();
+		actor_abandon();
 		return;
 	}
 	switch (size) {
@@ -275,7 +279,7 @@ static void do_store(const struct op *op, const char *file, int line)
 	}
 	if (actor->store_count == STORE_MAX) {
 		failure_set(FAILURE_OVERFLOW, "store buffer full: the bound STORE_MAX is too small");
-		abandon();
+		actor_abandon();
 		return;
 	}
 	log_access(EVENT_BUFFER, op, op->value, 0, file, line);
@@ -390,11 +394,13 @@ void lab_lock(volatile uint32_t *lock, const char *file, int line)
 	if (engine.in_actor)
 		point(&op);
 	log_access(EVENT_LOCK, &op, 1, 0, file, line);
+	self()->lock_count += engine.in_actor;
 	memory_write(op.address, 4, 1);
 }
 
 void lab_unlock(volatile uint32_t *lock, const char *file, int line)
 {
+	self()->lock_count -= engine.in_actor;
 	lab_store(lock, 4, 0, SITE_NONE, file, line);
 }
 

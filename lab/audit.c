@@ -31,9 +31,13 @@ static void candidates(void)
 		if (!strcmp(kind, "RMW"))
 			findings[finding_count++].weakening = (struct lab_weakening){ site, LAB_UNLOCKED };
 	}
-	for (uint32_t i = 0; i < LAB_ASSUMPTION_COUNT; i++)
+	weakenings_reset(*scenario_all());
+	for (uint32_t i = 0; i < LAB_ASSUMPTION_COUNT; i++) {
+		if (!engine.assumed[i])
+			continue;
 		findings[finding_count++].weakening =
 		    (struct lab_weakening){ LAB_ASSUMED(i), LAB_LEFT_OUT };
+	}
 }
 
 /* Scenarios by how many senders they are audited with; those that fail as the code is are left out. */
@@ -127,7 +131,9 @@ static void judge_all(FILE *out, const struct options *options)
 {
 	static struct result result;
 	struct options own = *options;
-	uint32_t held = 0;
+	const struct lab_scenario *first = NULL;
+	char what[sizeof(result.failure.what)];
+	uint32_t held = 0, step_count = 0;
 
 	own.sender_count = 1;
 	for (uint32_t s = 0; s < subject_count; s++) {
@@ -140,14 +146,17 @@ static void judge_all(FILE *out, const struct options *options)
 		}
 		explore(subjects[s].scenario, &own, &result);
 		held += result.status == STATUS_HOLDS;
-		if (result.status != STATUS_HOLDS)
-			fprintf(out, "\nAll at once, `%s` fails: %s (%u steps).\n",
-			    subjects[s].scenario->name,
-			    result.path_count ? result.failure.what : status_name(result.status),
-			    result.path_count);
+		if (result.status != STATUS_HOLDS && (!first || result.path_count < step_count)) {
+			first = subjects[s].scenario;
+			step_count = result.path_count;
+			snprintf(what, sizeof(what), "%s", result.failure.what);
+		}
 	}
-	fprintf(out, "\nAll that was not shown necessary, left out at once: %u of %u scenarios hold "
-	    "with one sender.\n", held, held_count(1));
+	fprintf(out, "\nAll that was not shown necessary, weakened at once: %u of %u scenarios hold with one "
+	    "sender.\n", held, held_count(1));
+	if (first)
+		fprintf(out, "Shortest failure: `%s`, %u steps: %s. Some of them stand in for each other: one "
+		    "alone may go, not all.\n", first->name, step_count, what);
 }
 
 /* What does not hold with everything in place is set aside, and named. */

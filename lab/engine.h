@@ -44,7 +44,8 @@ struct actor {
 	uint64_t stack_pointer;
 	struct op op;
 	uint32_t store_count;
-	uint32_t pad[7];
+	uint32_t lock_count; /* locks of the core that it holds */
+	uint32_t pad[6];
 	struct store stores[STORE_MAX];
 };
 _Static_assert(offsetof(struct actor, stores) == LINE_SIZE, "control is one line");
@@ -171,6 +172,7 @@ struct engine {
 	struct failure failure;
 	sigjmp_buf crash;
 	bool crash_armed;
+	bool is_watching; /* the second build: watch.c */
 
 	/* A byte a line of shared memory, a bit for 8 bytes: something in this scenario writes it. */
 	uint8_t *written;
@@ -200,6 +202,13 @@ bool actor_can_step(uint32_t index);
 void actor_drain(uint32_t index);
 void failure_set(enum failure_kind kind, const char *what);
 void event_log(const struct event *event);
+
+/* At a failure: leave the program for good.  Returns only outside a program. */
+void actor_abandon(void);
+
+/* ---- watch.c: the second build ---- */
+void watch_access(uint64_t address, uint64_t size, bool is_plain, bool is_write);
+void watch_reset(void);
 
 /* ---- action.c ---- */
 /* The enabled actions of the world, in a fixed order; at most CHOICE_MAX. */

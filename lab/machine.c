@@ -90,6 +90,15 @@ static void notify(struct ph_vcpu *vcpu, void *host, uint32_t pcpu)
 	model_ipi_send(&machine->pcpus[pcpu], MODEL_NOTIFY);
 }
 
+static void kick(struct ph_vcpu *vcpu, void *host, uint32_t pcpu)
+{
+	(void)vcpu;
+	(void)host;
+	lab_hardware_step(LAB_ICR_DRAINS, "sends the kick IPI");
+	model_ipi_send(&machine->pcpus[pcpu],
+	    machine_config()->fault == MACHINE_KICK_NOTIFIES ? MODEL_NOTIFY : MODEL_KICK);
+}
+
 static bool has_wake(void *arg)
 {
 	return ((struct machine_vcpu *)arg)->wake_count != 0;
@@ -287,6 +296,7 @@ static const struct ph_platform platform = {
 	.irq_restore = irq_restore,
 	.enter = enter,
 	.notify = notify,
+	.kick = kick,
 	.sleep = sleep_until_woken,
 	.wake = wake,
 	.running = running,
@@ -441,6 +451,9 @@ static void interrupt_take(void *arg)
 	case MODEL_WAKEUP:
 		lab_note("host interrupt: wakeup vector", 0);
 		ph_pcpu_wakeup(pcpus[pcpu - machine->pcpus]);
+		break;
+	case MODEL_KICK:
+		lab_note("host interrupt: kick, does nothing more", 0);
 		break;
 	default:
 		lab_note("host interrupt: notification, does nothing", 0);

@@ -22,6 +22,7 @@ enum machine_fault {
 	MACHINE_EXTRA_WINDOW,   /* an interrupt window although delivery is virtual: bug 20 */
 	MACHINE_WRONG_NDST,     /* a sleeper's descriptor names another pCPU: bug 21 */
 	MACHINE_EARLY_STEP,     /* single-steps whatever runs when it wants an NMI window: bug 16 */
+	MACHINE_KICK_NOTIFIES,  /* a kick is sent with the notification vector */
 	MACHINE_NO_THRESHOLD,   /* the TPR threshold is not refreshed: bug 25 */
 };
 

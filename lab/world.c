@@ -588,6 +588,7 @@ void world_prepare(const struct lab_scenario *scenario, const struct lab_params 
 		world.restart = shared_memory(LINE_SIZE);
 	}
 	memset(engine.written, 0, SHARED_LINES);
+	watch_reset();
 	for (uint32_t i = 0; i < ACTOR_MAX; i++)
 		world.stack_low[i] = STACK_SIZE - LINE_SIZE;
 	lines_reset();

@@ -5,7 +5,7 @@ LAB_SOURCES := $(sort $(wildcard lab/*.c lab/*.S lab/selfcheck/*.c lab/scenarios
 LAB_CORE := $(sort $(wildcard core/*.c))
 LAB_TESTS := verdicts stops
 LAB_OBJECTS := $(call objects,lab,$(LAB_SOURCES) $(LAB_CORE))
-LAB_TEST_OBJECTS := $(call objects,lab,$(LAB_TESTS:%=tests/lab/test_%.c) tests/lab/broken.c)
+LAB_TEST_OBJECTS := $(call objects,lab,$(LAB_TESTS:%=tests/lab/test_%.c) tests/lab/test_watch.c tests/lab/broken.c)
 LAB_PROGRAM := $(BUILD)/posthorn-lab
 
 # Lines of raw memory are read as words; the stacks of a world have fixed addresses.
@@ -22,6 +22,24 @@ $(BUILD)/lab/tests/lab/test_%: $(BUILD)/lab/tests/lab/test_%.o $(BUILD)/lab/test
 	$(Q)$(CC) -no-pie -pthread -o $@ $< $(BUILD)/lab/tests/lab/broken.o $(LAB_LIBRARY) -lcmocka -lm
 
 UNIT_TESTS += $(LAB_TESTS:%=$(BUILD)/lab/tests/lab/test_%)
+
+# The second build: every plain access of core/ is a call to lab/watch.c.
+CFLAGS_labwatch := $(CFLAGS_lab) -fsanitize=thread -Wno-tsan
+$(eval $(call profile_rule,labwatch))
+LAB_WATCHED := $(call objects,labwatch,$(LAB_CORE))
+LAB_WATCHED_TEST := $(call objects,labwatch,tests/lab/unannotated.c)
+$(LAB_WATCHED) $(LAB_WATCHED_TEST): CFLAGS_EXTRA := $(LAB_FLAGS)
+$(BUILD)/posthorn-lab-watch: $(filter-out $(call objects,lab,$(LAB_CORE)),$(LAB_OBJECTS)) $(LAB_WATCHED)
+	$(Q)$(CC) -no-pie -pthread -o $@ $^ -lm
+
+$(BUILD)/labwatch/tests/lab/test_watch: $(call objects,lab,tests/lab/test_watch.c) $(LAB_WATCHED_TEST) \
+    $(filter-out $(call objects,lab,$(LAB_CORE)),$(LAB_LIBRARY)) $(LAB_WATCHED)
+	$(Q)$(CC) -no-pie -pthread -o $@ $^ -lcmocka -lm
+UNIT_TESTS += $(BUILD)/labwatch/tests/lab/test_watch
+
+.PHONY: lab-watch
+lab-watch: $(BUILD)/posthorn-lab-watch ## search every scenario with one sender, watching for un-annotated accesses
+	$(Q)$< run --senders 1 --no-lasso
 
 .PHONY: lab
 lab: $(LAB_PROGRAM) ## build the race lab

@@ -14,14 +14,14 @@
 #define MODEL_PCPU_MAX 8u
 
 /* Host interrupt vectors, by what they are for. */
-enum model_vector { MODEL_NOTIFY, MODEL_WAKEUP, MODEL_DEVICE, MODEL_VECTOR_COUNT };
+enum model_vector { MODEL_NOTIFY, MODEL_WAKEUP, MODEL_KICK, MODEL_DEVICE, MODEL_VECTOR_COUNT };
 
 /* One physical CPU's interrupt side (SDM vol. 3, "Local APIC"; one IRR bit a vector: IPIs merge). */
 struct model_pcpu {
 	uint8_t irr;                           /* arrived and not yet taken, by enum model_vector */
 	uint8_t in_flight[MODEL_VECTOR_COUNT]; /* sent and not yet arrived */
 	uint8_t interrupts_on;                 /* the interrupt flag and GIF together */
-	uint8_t pad[3];
+	uint8_t pad[2];
 };
 
 /* An IPI arrives at any later moment: between sending and arrival anything may happen. */

@@ -109,3 +109,11 @@ MUTANT(bug30_sleep, 30, 1, "30-sleep-fence", "SVM, the sleep is announced withou
 MUTANT(bug30_recheck, 30, 1, "30-sleep-recheck", "SVM, no second look after the announcement",
     &halting)
 	FAILS_EVERYWHERE, .weakenings = { { SITE_BLOCK_RECHECK, LAB_LEFT_OUT } } };
+
+/* Found by the lab in Posthorn's own core: not in the list, told apart by number 0xffff. */
+static const struct machine_config kick_notifies = { .program = exits, VMX(POSTED), .requests = true,
+	.fault = MACHINE_KICK_NOTIFIES };
+LAB_SCENARIO(kick_mutant) = { .name = "mutant-kick-notifies", .mutant_of_bug = 0xffff,
+	.question = "does the lab see a kick that is taken as a posted interrupt?",
+	.bounds = "VMX posted, kicks sent with the notification vector", .sender_default = 1,
+	.data = &kick_notifies, MACHINE_SCENARIO, FAILS_EVERYWHERE };
