@@ -12,7 +12,8 @@ static uint32_t delivery_own_reasons(const struct ph_vcpu *vcpu)
 {
 	uint64_t address = ph_apic_base_address(vcpu);
 
-	if (!lapic_is_hw_enabled(vcpu))
+	/* Disabled by SVR too: hardware would go on to virtualize self-IPIs, which such an APIC drops. */
+	if (!lapic_is_hw_enabled(vcpu) || !lapic_is_sw_enabled(vcpu))
 		return INHIBIT_BIT(APIC_DISABLED);
 	if (address != UINT64_MAX && address != APIC_DEFAULT_BASE)
 		return INHIBIT_BIT(APIC_BASE);

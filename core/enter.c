@@ -16,6 +16,7 @@ static void enter_take_init(struct ph_vcpu *vcpu)
 	enter_reset(vcpu);
 	vcpu->backend->reset(vcpu);
 	vcpu->platform->init(vcpu, vcpu->host);
+	delivery_update(vcpu);
 	vcpu->activity = vcpu->lapic.is_bsp ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_FOR_SIPI;
 }
 

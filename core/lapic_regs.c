@@ -69,6 +69,7 @@ static void regs_write_svr(struct ph_vcpu *vcpu, uint32_t offset, uint32_t value
 	}
 	route_publish_identity(vcpu);
 	source_lvt_update_pic(vcpu);
+	delivery_update(vcpu);
 }
 
 static void regs_write_esr(struct ph_vcpu *vcpu, uint32_t offset, uint32_t value)

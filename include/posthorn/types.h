@@ -57,7 +57,7 @@ enum ph_delivery {
 	X(HARDWARE, "hardware", "the CPU has no virtual-interrupt delivery") \
 	X(OPTION, "option", "turned off by an option") \
 	X(HOST, "host", "the host asked for it (debugging, save and restore)") \
-	X(APIC_DISABLED, "apic-disabled", "the guest disabled this local APIC in IA32_APIC_BASE") \
+	X(APIC_DISABLED, "apic-disabled", "the guest disabled this local APIC in IA32_APIC_BASE or SVR") \
 	X(APIC_BASE, "apic-base", "the guest moved the xAPIC page")
 
 enum ph_inhibit {
