@@ -166,6 +166,10 @@ int options_check(struct run_options *options)
 		status = check_readable("hypervisor", options->hypervisor, &size);
 	if (status != CLI_OK)
 		return status;
+	if (!options->emulator)
+		options->emulator = options->host == HOST_BOCHS_VMX
+		                        ? cli_beside_executable("../tools/bochs-run.sh")
+		                        : cli_duplicate("qemu-system-x86_64");
 	if (!options->pcpu_count)
 		options->pcpu_count = useful_pcpu_count(options);
 	needed = needed_host_memory(options);

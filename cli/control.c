@@ -79,7 +79,7 @@ static void take_line(struct control *control, char *line)
 		is_known = tables_take(&control->tables, line + 7);
 	else if (!strncmp(line, "@vm ", 4))
 		is_known = take_verdict(control, line);
-	else if (!strncmp(line, "@end", 4))
+	else if (sscanf(line, "@end status=%u", &control->end_status) == 1)
 		control->has_ended = true;
 	else
 		is_known = false;

@@ -29,6 +29,7 @@ struct control {
 	struct vm_verdict verdicts[VM_MAX];
 	uint32_t verdict_count;
 	bool has_ended; /* "@end" was seen */
+	unsigned int end_status; /* its number */
 	struct tables tables;
 };
 

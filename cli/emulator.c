@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define CPUID_ENTRY_MAX    256
@@ -92,13 +93,42 @@ static void add_serial(
 	add(arguments, "chardev:%s", name);
 }
 
+/* A serial port of Bochs is a terminal's device, or by hand what the script does without. */
+static void add_bochs_serial(struct emulator_arguments *arguments, const char *option, int descriptor)
+{
+	char name[64];
+
+	if (descriptor >= 0 && ptsname_r(descriptor, name, sizeof(name)) == 0)
+		add_pair(arguments, option, name);
+}
+
+static void bochs_arguments(struct emulator_arguments *arguments, const struct run_options *options,
+    const char *iso, int console, int control)
+{
+	add(arguments, "%s", options->emulator);
+	add(arguments, "-p");
+	add(arguments, "%u", options->pcpu_count);
+	add(arguments, "-m");
+	add(arguments, "%llu", (unsigned long long)(options->host_memory >> 20));
+	/* The session's own limit is the one that counts. */
+	add_pair(arguments, "-t", "1000000");
+	add_bochs_serial(arguments, "-c", console);
+	add_bochs_serial(arguments, "-k", control);
+	add(arguments, "%s", iso);
+}
+
 int emulator_arguments_make(struct emulator_arguments *arguments, const struct run_options *options,
     const char *bundle, int console, int control)
 {
 	bool uses_kvm;
-	int status = choose_accelerator(options, &uses_kvm);
+	int status;
 
 	memset(arguments, 0, sizeof(*arguments));
+	if (options->host == HOST_BOCHS_VMX) {
+		bochs_arguments(arguments, options, bundle, console, control);
+		return CLI_OK;
+	}
+	status = choose_accelerator(options, &uses_kvm);
 	if (status != CLI_OK)
 		return status;
 	add(arguments, "%s", options->emulator);
@@ -177,6 +207,27 @@ static void become_emulator(const char *program, char **arguments, pid_t parent)
 	_exit(CLI_NO_EMULATOR);
 }
 
+/*
+ * A terminal for Bochs, which opens it by name.  The other end stays open here, so that reading does
+ * not fail before Bochs comes and what it wrote is still there when it has gone.
+ */
+static int make_terminal_pair(int pair[2])
+{
+	struct termios raw;
+	char name[64];
+
+	pair[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	if (pair[0] < 0 || grantpt(pair[0]) || unlockpt(pair[0]) ||
+	    ptsname_r(pair[0], name, sizeof(name)))
+		return cli_fail(CLI_IO_ERROR, "cannot make a terminal: %s", strerror(errno));
+	pair[1] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (pair[1] < 0 || tcgetattr(pair[1], &raw))
+		return cli_fail(CLI_IO_ERROR, "cannot open '%s': %s", name, strerror(errno));
+	cfmakeraw(&raw);
+	tcsetattr(pair[1], TCSANOW, &raw);
+	return CLI_OK;
+}
+
 static int make_socket_pair(int pair[2])
 {
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
@@ -185,6 +236,11 @@ static int make_socket_pair(int pair[2])
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	fcntl(pair[1], F_SETFD, 0);
 	return CLI_OK;
+}
+
+static int make_pair(const struct run_options *options, int pair[2])
+{
+	return options->host == HOST_BOCHS_VMX ? make_terminal_pair(pair) : make_socket_pair(pair);
 }
 
 static int spawn(struct emulator *emulator, const struct run_options *options, const char *bundle,
@@ -216,15 +272,17 @@ int emulator_start(struct emulator *emulator, const struct run_options *options,
 		return cli_fail(CLI_NO_EMULATOR,
 		    "no emulator '%s'; install it by 'apt-get install qemu-system-x86'",
 		    options->emulator);
-	status = make_socket_pair(console);
+	status = make_pair(options, console);
 	if (status == CLI_OK)
-		status = make_socket_pair(control);
+		status = make_pair(options, control);
 	if (status == CLI_OK) {
-		theirs[0] = console[1];
-		theirs[1] = control[1];
+		theirs[0] = options->host == HOST_BOCHS_VMX ? console[0] : console[1];
+		theirs[1] = options->host == HOST_BOCHS_VMX ? control[0] : control[1];
 		status = spawn(emulator, options, bundle, program, theirs);
-		close(console[1]);
-		close(control[1]);
+		if (options->host == HOST_QEMU_SVM) {
+			close(console[1]);
+			close(control[1]);
+		}
 		emulator->console = console[0];
 		emulator->control = control[0];
 	}

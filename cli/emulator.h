@@ -22,7 +22,7 @@ struct emulator {
 };
 
 /*
- * Make the command line for @bundle. @console and @control are file descriptors that the
+ * Make the command line for @bundle (Bochs: an ISO image that holds it). @console and @control are file descriptors that the
  * emulator inherits, or -1 for a line that a user can run by hand. 0 or an exit status, after
  * one line on standard error.
  */

@@ -28,7 +28,7 @@ const char run_help_text[] =
     "      --migrate=MS      move every virtual CPU to the next CPU each MS milliseconds\n"
     "\n"
     "The host:\n"
-    "      --host=qemu-svm   emulator and virtualization hardware (the only one yet)\n"
+    "      --host=WHICH      qemu-svm (default), or bochs-vmx: Bochs 3.0, for APICv\n"
     "      --pcpus=N         CPUs of the emulated host (default: as useful here)\n"
     "      --host-memory=SIZE  its memory (default: computed)\n"
     "      --accel=WHICH     tcg, kvm or auto: kvm where /dev/kvm offers SVM (default auto)\n"
@@ -133,7 +133,7 @@ void options_init(struct run_options *options)
 	memset(options, 0, sizeof(*options));
 	options->wants_tables = true;
 	options->apicv = "posted";
-	options->emulator = cli_duplicate(emulator ? emulator : "qemu-system-x86_64");
+	options->emulator = emulator ? cli_duplicate(emulator) : NULL;
 	options->hypervisor = cli_beside_executable("posthorn.elf");
 	push_vm(options);
 }
@@ -221,11 +221,16 @@ static int apply_path(char **slot, const char *value)
 	return CLI_OK;
 }
 
-static int apply_host(const char *value)
+static int apply_host(struct run_options *options, const char *value)
 {
 	if (!strcmp(value, "qemu-svm"))
-		return CLI_OK;
-	return cli_fail(CLI_NOT_SUPPORTED, "not supported: --host=%s; only qemu-svm is", value);
+		options->host = HOST_QEMU_SVM;
+	else if (!strcmp(value, "bochs-vmx"))
+		options->host = HOST_BOCHS_VMX;
+	else
+		return cli_fail(CLI_NOT_SUPPORTED,
+		    "not supported: --host=%s; only qemu-svm and bochs-vmx are", value);
+	return CLI_OK;
 }
 
 static int apply_flag(bool *flag, bool value)
@@ -261,7 +266,7 @@ static int apply_option(struct run_options *options, int id, const char *key, co
 	case OPTION_VM_FILE:
 		return apply_vm_option(options, id, key, value);
 	case OPTION_HOST:
-		return apply_host(value);
+		return apply_host(options, value);
 	case OPTION_PCPUS:
 		return apply_number(&options->pcpu_count, key, value, HOST_CPU_MAX);
 	case OPTION_HOST_MEMORY:

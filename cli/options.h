@@ -40,11 +40,17 @@ enum accelerator {
 	ACCELERATOR_KVM,
 };
 
+enum run_host {
+	HOST_QEMU_SVM,
+	HOST_BOCHS_VMX,
+};
+
 struct run_options {
 	struct vm_options vms[VM_MAX];
 	uint32_t vm_count;
 	uint32_t pcpu_count;  /* 0 = as many as useful */
 	uint64_t host_memory; /* bytes; 0 = computed */
+	enum run_host host;
 	enum accelerator accelerator;
 	bool wants_icount;
 	const char *apicv; /* the fastest delivery allowed: "off", "vid" or "posted" */
@@ -56,7 +62,7 @@ struct run_options {
 	char *log_path;
 	char *iso_path;
 	char *bundle_path;
-	char *emulator;   /* program name or path */
+	char *emulator;   /* program name or path; NULL until options_check(): the host's */
 	char *hypervisor; /* path of posthorn.elf */
 };
 

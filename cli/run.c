@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define OPEN_FOLDER_MAX 8
@@ -61,6 +62,29 @@ static int print_command_line(const struct run_options *options)
 	return status;
 }
 
+/* Bochs boots from an image only; its script keeps its own files beside it. */
+static int boot_iso(
+    struct run_options *options, const char *folder, FILE *console, struct control *control)
+{
+	char *iso = cli_format("%s/posthorn.iso", folder);
+	char *content = cli_format("%s/iso", folder);
+	int status = CLI_OK;
+
+	if (mkdir(content, 0755))
+		status = cli_fail(CLI_IO_ERROR, "cannot make a folder in '%s': %s; set TMPDIR",
+		    folder, strerror(errno));
+	options->iso_path = iso;
+	if (status == CLI_OK)
+		status = iso_write(options, content);
+	options->iso_path = NULL;
+	setenv("TMPDIR", folder, 1);
+	if (status == CLI_OK)
+		status = session_run(options, iso, console, control);
+	free(content);
+	free(iso);
+	return status;
+}
+
 static int boot(
     const struct run_options *options, const char *folder, FILE *console, struct control *control)
 {
@@ -89,6 +113,8 @@ int run_guests(struct run_options *options, FILE *console, struct control *contr
 		return CLI_IO_ERROR;
 	if (options->iso_path)
 		status = iso_write(options, folder);
+	else if (options->host == HOST_BOCHS_VMX)
+		status = boot_iso(options, folder, console, control);
 	else
 		status = boot(options, folder, console, control);
 	remove_folder(folder);

@@ -324,6 +324,9 @@ static int status_of_emulator(const struct session *session)
 {
 	int code = WIFEXITED(session->wait_status) ? WEXITSTATUS(session->wait_status) : -1;
 
+	/* Bochs has no device that says how it ended. */
+	if (session->options->host == HOST_BOCHS_VMX && session->control->has_ended)
+		code = (int)(session->control->end_status << 1 | 1);
 	switch (code) {
 	case EXIT_NORMAL:
 	case EXIT_ABNORMAL:

@@ -13,8 +13,11 @@ $(INITRD): $(SELFTEST) tools/initrd/init tools/make-initrd.sh
 
 ALL_TARGETS += $(INITRD)
 
+# From the command line only: shells export HOST with another meaning.
+RUN_HOST := $(if $(filter command,$(firstword $(origin HOST))),$(HOST))
+
 .PHONY: run
-run: ## boot a 2-CPU Linux guest: a shell on a terminal, else its self-test (CPUS= MEMORY=)
+run: ## boot a 2-CPU Linux guest: a shell on a terminal, else its self-test (CPUS= MEMORY= HOST=bochs-vmx APICV=off|vid|posted)
 	@tools/deps.sh run
 	@$(MAKE) --no-print-directory $(BUILD)/posthorn $(BUILD)/posthorn.elf $(INITRD)
-	@BUILD=$(BUILD) tools/run-linux.sh
+	@BUILD=$(BUILD) POSTHORN_HOST=$(RUN_HOST) tools/run-linux.sh

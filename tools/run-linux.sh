@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Boot Debian's kernel as a guest of Posthorn: a shell when standard input is a terminal, else the
-# guest's self-test. CPUS, MEMORY and SELFTEST=1 in the environment; more `posthorn run` options
+# guest's self-test. POSTHORN_HOST, APICV, CPUS, MEMORY and SELFTEST=1 in the environment; more `posthorn run` options
 # as arguments. Status 0 only if the self-test passed (or the shell's guest powered off).
 set -eu
 
@@ -10,6 +10,11 @@ build=${BUILD:-$here/build}
 cpus=${CPUS:-2}
 memory=${MEMORY:-512M}
 
+host=${POSTHORN_HOST:-qemu-svm}
+[ -z "${APICV:-}" ] || set -- --apicv "$APICV" "$@"
+[ "$host" = qemu-svm ] || set -- --host "$host" "$@"
+[ "$host" != bochs-vmx ] || "$here/tools/fetch-bochs.sh" >/dev/null
+
 kernel=$("$here/tools/fetch-kernel.sh")
 append="console=ttyS0 quiet"
 if [ -t 0 ] && [ "${SELFTEST:-0}" = 0 ]; then
@@ -17,7 +22,9 @@ if [ -t 0 ] && [ "${SELFTEST:-0}" = 0 ]; then
 else
 	selftest=yes
 	append="$append panic=-1 posthorn.selftest posthorn.cpus=$cpus"
-	set -- --timeout "${TIMEOUT:-180}" "$@"
+	limit=180
+	[ "$host" = qemu-svm ] || limit=400
+	set -- --timeout "${TIMEOUT:-$limit}" "$@"
 fi
 
 status=0
