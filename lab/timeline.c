@@ -42,12 +42,53 @@ const char *timeline_heading(uint32_t column)
 	return engine.hardware_count && column == engine.actor_count ? "wire" : "store buffers";
 }
 
+/* What the core calls the word that a site touches; the lab does not know the core's structures. */
+static const struct {
+	uint32_t site;
+	const char *name;
+} labels[] = {
+	{ SITE_POST_MODE, "mode word" },
+	{ SITE_ENTER_PUBLISH, "mode word" },
+	{ SITE_ENTER_OUTSIDE, "mode word" },
+	{ SITE_REQUEST_SET, "requests" },
+	{ SITE_ENTER_REQUESTS, "requests" },
+	{ SITE_SERVICE_REQUESTS, "requests" },
+	{ SITE_WAKE_BLOCKED, "blocked" },
+	{ SITE_BLOCK_PUBLISH, "blocked" },
+	{ SITE_POST_PCPU, "pcpu" },
+	{ SITE_LOAD_PCPU, "pcpu" },
+	{ SITE_INHIBIT_SET, "inhibits" },
+	{ SITE_INHIBIT_READ, "inhibits" },
+	{ SITE_IDENTITY_MAP, "physical map entry" },
+	{ SITE_IDENTITY_PUBLISH, "identity" },
+};
+
+static const char *label_of_site(uint32_t site)
+{
+	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
+		if (labels[i].site == site)
+			return labels[i].name;
+	}
+	return NULL;
+}
+
+/* By the site of any access to the same address on this path, else by what the scenario named. */
+static const char *name_of(uint64_t address, char *text, size_t size)
+{
+	for (uint32_t i = 0; i < engine.event_count; i++) {
+		const char *label = label_of_site(engine.events[i].site);
+
+		if (engine.events[i].address == address && label)
+			return label;
+	}
+	return arena_describe(address, text, size);
+}
+
 static void access_text(const struct event *event, const char *how, char *text, size_t size)
 {
 	char name[64];
 
-	arena_describe(event->address, name, sizeof(name));
-	snprintf(text, size, "%s %s %#llx", name, how, (unsigned long long)event->value);
+	snprintf(text, size, "%s %s %#llx", name_of(event->address, name, sizeof(name)), how, (unsigned long long)event->value);
 }
 
 void timeline_text(const struct event *event, char *text, size_t size)
@@ -65,13 +106,12 @@ void timeline_text(const struct event *event, char *text, size_t size)
 		access_text(event, "= (in buffer)", text, size);
 		return;
 	case EVENT_DRAIN:
-		arena_describe(event->address, name, sizeof(name));
 		snprintf(text, size, "of %s: %s = %#llx now visible", engine.actors[event->actor].name,
-		    name, (unsigned long long)event->value);
+		    name_of(event->address, name, sizeof(name)), (unsigned long long)event->value);
 		return;
 	case EVENT_RMW:
-		arena_describe(event->address, name, sizeof(name));
-		snprintf(text, size, "%s: %#llx to %#llx (locked)", name,
+		snprintf(text, size, "%s: %#llx to %#llx (locked)",
+		    name_of(event->address, name, sizeof(name)),
 		    (unsigned long long)event->old, (unsigned long long)event->value);
 		return;
 	case EVENT_FENCE:
