@@ -79,58 +79,70 @@ static bool enter_has_extint(const struct ph_vcpu *vcpu)
 struct choice {
 	struct event event;
 	struct event *slot; /* where an exception or a lost event waits; NULL: a new event */
+	bool has_intr; /* an interrupt can be delivered as far as the APIC goes, or goes in now */
 	bool intr_window;
 	bool nmi_window;
 };
 
-static struct event enter_pending_intr(struct ph_vcpu *vcpu)
+/* The interrupt that could be injected if the guest can take one. */
+static void enter_find_intr(struct ph_vcpu *vcpu, struct event *event)
 {
-	struct event event = {.kind = EVENT_NONE};
 	int vector;
 
+	event->kind = EVENT_NONE;
 	if (enter_has_extint(vcpu)) {
-		event.kind = EVENT_EXTINT;
-		return event;
+		event->kind = EVENT_EXTINT;
+		return;
 	}
 	/* Virtual-interrupt delivery needs neither injection nor window: RVI says it all. */
 	if (delivery_is_virtual(vcpu))
-		return event;
+		return;
 	vector = lapic_deliverable(vcpu);
 	if (vector != PH_NO_VECTOR) {
-		event.kind = EVENT_INTR;
-		event.vector = (uint8_t)vector;
+		event->kind = EVENT_INTR;
+		event->vector = (uint8_t)vector;
 	}
-	return event;
+}
+
+/* An exception, a lost event or an NMI; false: none of them can go in now. */
+static bool enter_choose_other(struct ph_vcpu *vcpu, struct choice *choice)
+{
+	struct events *events = &vcpu->events;
+
+	if (events->exception.kind != EVENT_NONE) {
+		choice->slot = &events->exception;
+	} else if (events->lost.kind != EVENT_NONE) {
+		choice->slot = &events->lost;
+	} else if (events->nmi_pending_count && vcpu->backend->nmi_allowed(vcpu)) {
+		choice->event.kind = EVENT_NMI;
+		choice->event.vector = 2;
+		return true;
+	}
+	if (choice->slot)
+		choice->event = *choice->slot;
+	return choice->slot;
 }
 
 /*
  * One event an entry, by SDM vol. 3, table "Priority Among Concurrent Events": an event whose
  * delivery was cut short goes first as it was; then faults of the current instruction, NMI, INTR.
  */
-static struct choice enter_choose(struct ph_vcpu *vcpu)
+static void enter_choose(struct ph_vcpu *vcpu, struct choice *choice)
 {
-	const struct backend *backend = vcpu->backend;
-	struct events *events = &vcpu->events;
-	struct event intr = enter_pending_intr(vcpu);
-	struct choice choice = {.event = {.kind = EVENT_NONE}};
+	struct event intr;
+	bool has_other;
 
-	if (events->exception.kind != EVENT_NONE) {
-		choice.slot = &events->exception;
-		choice.event = events->exception;
-	} else if (events->lost.kind != EVENT_NONE) {
-		choice.slot = &events->lost;
-		choice.event = events->lost;
-	} else if (events->nmi_pending_count && backend->nmi_allowed(vcpu)) {
-		choice.event.kind = EVENT_NMI;
-		choice.event.vector = 2;
-	} else if (intr.kind != EVENT_NONE && backend->intr_allowed(vcpu)) {
-		choice.event = intr;
-		intr.kind = EVENT_NONE;
+	choice->slot = NULL;
+	choice->event.kind = EVENT_NONE;
+	has_other = enter_choose_other(vcpu, choice);
+	choice->nmi_window =
+	    vcpu->events.nmi_pending_count > (choice->event.kind == EVENT_NMI && !choice->slot ? 1 : 0);
+	enter_find_intr(vcpu, &intr);
+	choice->has_intr = choice->intr_window = intr.kind != EVENT_NONE;
+	if (choice->has_intr && !has_other && vcpu->backend->intr_allowed(vcpu)) {
+		choice->event = intr;
+		choice->intr_window = false;
 	}
-	choice.intr_window = intr.kind != EVENT_NONE;
-	choice.nmi_window = events->nmi_pending_count >
-	    (choice.event.kind == EVENT_NMI && !choice.slot ? 1 : 0);
-	return choice;
 }
 
 static void enter_set_windows(struct ph_vcpu *vcpu, const struct choice *choice)
@@ -150,24 +162,38 @@ static void enter_set_windows(struct ph_vcpu *vcpu, const struct choice *choice)
 	vcpu->backend->set_windows(vcpu, choice->intr_window, choice->nmi_window);
 }
 
-/* The class below which the guest must not lower TPR unseen: that of an interrupt TPR holds back. */
-static uint8_t enter_tpr_threshold(struct ph_vcpu *vcpu)
+/*
+ * The class below which the guest must not lower TPR unseen: that of an interrupt that TPR holds back.
+ * With a higher one delivered or its window open, the next exit looks again.
+ */
+static uint8_t enter_tpr_threshold(struct ph_vcpu *vcpu, const struct choice *choice)
 {
 	int vector;
 
-	if (!vcpu->lapic.irr_pending || delivery_is_virtual(vcpu))
+	if (!vcpu->lapic.irr_pending || choice->has_intr || delivery_is_virtual(vcpu))
 		return 0;
 	vector = lapic_highest_irr(vcpu);
-	if (vector == PH_NO_VECTOR || (uint32_t)vector >> 4 > (uint32_t)lapic_reg(vcpu, APIC_TPR) >> 4)
+	if ((uint32_t)vector >> 4 > lapic_reg(vcpu, APIC_TPR) >> 4)
 		return 0;
 	return (uint8_t)((uint32_t)vector >> 4);
 }
 
+static void enter_set_tpr(struct ph_vcpu *vcpu, uint8_t threshold)
+{
+	uint8_t tpr = (uint8_t)lapic_reg(vcpu, APIC_TPR);
+
+	if (tpr == vcpu->tpr_given && threshold == vcpu->threshold_given)
+		return;
+	vcpu->tpr_given = tpr;
+	vcpu->threshold_given = threshold;
+	vcpu->backend->set_tpr(vcpu, tpr, threshold);
+}
+
 static void enter_prepare(struct ph_vcpu *vcpu, struct choice *choice)
 {
-	*choice = enter_choose(vcpu);
+	enter_choose(vcpu, choice);
 	enter_set_windows(vcpu, choice);
-	vcpu->backend->set_tpr(vcpu, (uint8_t)lapic_reg(vcpu, APIC_TPR), enter_tpr_threshold(vcpu));
+	enter_set_tpr(vcpu, enter_tpr_threshold(vcpu, choice));
 }
 
 /* ---- Between 5 and 6: the entry can no longer be abandoned --------------------------------- */
@@ -245,6 +271,7 @@ static bool enter_has_requests(const struct ph_vcpu *vcpu)
 static bool enter_is_wakeable(struct ph_vcpu *vcpu)
 {
 	const struct events *events = &vcpu->events;
+	struct event intr;
 
 	if (vcpu->activity == ACTIVITY_WAIT_FOR_SIPI)
 		return false;
@@ -255,8 +282,8 @@ static bool enter_is_wakeable(struct ph_vcpu *vcpu)
 	if (!vcpu->backend->intr_allowed(vcpu))
 		return false;
 	lapic_refresh(vcpu);
-	return enter_pending_intr(vcpu).kind != EVENT_NONE ||
-	    lapic_deliverable(vcpu) != PH_NO_VECTOR;
+	enter_find_intr(vcpu, &intr);
+	return intr.kind != EVENT_NONE || lapic_deliverable(vcpu) != PH_NO_VECTOR;
 }
 
 /*
@@ -308,12 +335,31 @@ static bool enter_recheck(struct ph_vcpu *vcpu)
 	return SHARED_STEP(ENTER_RECHECK_REQUESTS) && enter_has_requests(vcpu);
 }
 
-/* Steps 4 to 6 until an exit that must be handed up (true) or a new choice is needed (false). */
+/* Does the choice for the next entry stay "nothing", windows and threshold as they are? */
+static bool enter_is_settled(const struct ph_vcpu *vcpu)
+{
+	const struct events *events = &vcpu->events;
+
+	return !vcpu->lapic.irr_pending && !vcpu->intr_window &&
+	    events->lost.kind == EVENT_NONE && events->exception.kind == EVENT_NONE &&
+	    !events->nmi_pending_count && !vcpu->lapic.accepts_pic && !vcpu->lapic.extint_pending;
+}
+
+/* After a fast-path exit, to 4 with the events as they are now; IRQs stay off. */
+static void enter_prepare_again(struct ph_vcpu *vcpu, struct choice *choice)
+{
+	if (enter_is_settled(vcpu))
+		enter_set_tpr(vcpu, 0);
+	else
+		enter_prepare(vcpu, choice);
+}
+
+/* Steps 4 to 6 until an exit that must be handed up (true) or step 1 is needed (false). */
 static bool enter_guest(struct ph_vcpu *vcpu, struct choice *choice)
 {
-	for (;;) {
-		enum ph_entered entered;
+	const struct ph_platform *platform = vcpu->platform;
 
+	for (;;) {
 		/* Steps 4 and 5. */
 		if (enter_recheck(vcpu)) {
 			vcpu->counters.lap_count++;
@@ -326,14 +372,11 @@ static bool enter_guest(struct ph_vcpu *vcpu, struct choice *choice)
 		/* Step 6. */
 		vcpu->counters.entry_count++;
 		trace_event(vcpu, TRACE_ENTER, 0);
-		entered = vcpu->platform->enter(vcpu, vcpu->host);
+		platform->enter(vcpu, vcpu->host);
 		vcpu->backend->collect(vcpu);
-		if (entered != PH_ENTERED_FAST)
+		if (!platform->fast_exit || !platform->fast_exit(vcpu, vcpu->host))
 			return true;
-		/* Handled with IRQs off: to 4.  An event to inject needs the full choice. */
-		if (vcpu->events.lost.kind != EVENT_NONE ||
-		    vcpu->events.exception.kind != EVENT_NONE)
-			return false;
+		enter_prepare_again(vcpu, choice);
 	}
 }
 
@@ -369,6 +412,8 @@ void enter_reset(struct ph_vcpu *vcpu)
 	vcpu->events = (struct events){.lost = {.kind = EVENT_NONE}};
 	vcpu->intr_window = false;
 	vcpu->nmi_window = false;
+	vcpu->tpr_given = 0;
+	vcpu->threshold_given = 0;
 }
 
 void ph_vcpu_halt(struct ph_vcpu *vcpu)

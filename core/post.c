@@ -103,23 +103,30 @@ static void post_level(struct ph_vcpu *target, uint8_t vector)
 	post_request(target, REQUEST_LEVEL);
 }
 
-void post_interrupt(struct ph_vcpu *sender, struct ph_vcpu *target, uint8_t vector, bool level,
+/* Out of line: it would have post_interrupt() save registers that its short way does not need. */
+static __attribute__((noinline)) void post_remote(struct ph_vcpu *target, uint8_t vector, bool level,
     enum ph_source source)
 {
-	if (sender == target) {
-		/* The owner looks at IRR before it enters: no atomics, and no one to notify. */
-		target->counters.posted_count[source]++;
-		target->counters.elided_count++;
-		trace_event(target, TRACE_POST, vector);
-		lapic_accept(target, vector, level);
-		return;
-	}
 	shared_count(&target->statistics.posted_count[source]);
 	trace_event(target, TRACE_POST, vector);
 	if (level)
 		post_level(target, vector);
 	else
 		post_edge(target, vector);
+}
+
+void post_interrupt(struct ph_vcpu *sender, struct ph_vcpu *target, uint8_t vector, bool level,
+    enum ph_source source)
+{
+	if (sender != target) {
+		post_remote(target, vector, level, source);
+		return;
+	}
+	/* The owner looks at IRR before it enters: no atomics, and no one to notify. */
+	target->counters.posted_count[source]++;
+	target->counters.elided_count++;
+	trace_event(target, TRACE_POST, vector);
+	lapic_accept(target, vector, level);
 }
 
 void post_request(struct ph_vcpu *target, uint32_t bits)
@@ -166,11 +173,6 @@ void post_sipi(struct ph_vcpu *target, uint8_t vector)
 	post_request(target, REQUEST_SIPI);
 }
 
-bool post_is_on(const struct ph_vcpu *vcpu)
-{
-	return shared64_load(&vcpu->pid->control, ENTER_ON) & PID_ON;
-}
-
 /* Take one 64-vector word of an inbox into IRR. */
 static void post_take_word(struct ph_vcpu *vcpu, uint32_t word, uint64_t bits, bool level)
 {
@@ -182,10 +184,8 @@ static void post_take_word(struct ph_vcpu *vcpu, uint32_t word, uint64_t bits, b
 	}
 }
 
-bool post_drain(struct ph_vcpu *vcpu)
+void post_drain_pir(struct ph_vcpu *vcpu)
 {
-	if (!post_is_on(vcpu))
-		return false;
 	/* ON first, then PIR: a bit set behind our back sets ON again.  Pairs with POST_ON. */
 	(void)shared64_and(&vcpu->pid->control, ~PID_ON, DRAIN_ON);
 	for (uint32_t word = 0; word < 4; word++) {
@@ -193,7 +193,6 @@ bool post_drain(struct ph_vcpu *vcpu)
 			post_take_word(vcpu, word,
 			    shared64_xchg(&vcpu->pid->pir[word], 0, DRAIN_PIR), false);
 	}
-	return true;
 }
 
 void post_take_levels(struct ph_vcpu *vcpu)

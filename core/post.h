@@ -23,13 +23,25 @@ void post_sipi(struct ph_vcpu *target, uint8_t vector);
 /* Wake the target if it announced its sleep and nobody has claimed that yet.  Any thread. */
 void post_wake(struct ph_vcpu *target);
 
+/* Is anything posted that the owner has not drained?  Owner. */
+static inline bool post_is_on(const struct ph_vcpu *vcpu)
+{
+	return shared64_load(&vcpu->pid->control, ENTER_ON) & PID_ON;
+}
+
+/* Clear ON, then move PIR into IRR.  Owner. */
+void post_drain_pir(struct ph_vcpu *vcpu);
+
 /* Move PIR into IRR if ON is set; true if it was.  Owner. */
-bool post_drain(struct ph_vcpu *vcpu);
+static inline bool post_drain(struct ph_vcpu *vcpu)
+{
+	if (__builtin_expect(!post_is_on(vcpu), 1))
+		return false;
+	post_drain_pir(vcpu);
+	return true;
+}
 
 /* REQUEST_LEVEL: take the level-triggered interrupts.  Owner, after the request was cleared. */
 void post_take_levels(struct ph_vcpu *vcpu);
-
-/* Is anything posted that the owner has not drained?  Owner. */
-bool post_is_on(const struct ph_vcpu *vcpu);
 
 #endif

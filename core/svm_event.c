@@ -143,8 +143,10 @@ static void svm_collect(struct ph_vcpu *vcpu)
 	vmcb->event_inj = 0;
 	if (vmcb->exit_int_info & VMCB_EVENT_VALID)
 		svm_collect_lost(vcpu, vmcb->exit_int_info);
-	if (tpr_class != lapic_reg(vcpu, APIC_TPR) >> 4)
+	if (tpr_class != lapic_reg(vcpu, APIC_TPR) >> 4) {
 		lapic_set_tpr(vcpu, (uint8_t)(tpr_class << 4));
+		vcpu->tpr_given = (uint8_t)(tpr_class << 4);
+	}
 	if (vcpu->nmi_awaits_iret && vmcb->rip != vcpu->nmi_iret_rip && !vcpu->nmi_steps)
 		svm_iret_done(vcpu);
 }

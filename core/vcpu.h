@@ -148,6 +148,8 @@ struct ph_vcpu {
 	uint32_t nmi_step_kept_exceptions;
 	bool intr_window;        /* windows asked for at present */
 	bool nmi_window;
+	uint8_t tpr_given;       /* TPR and threshold that the backend was given last */
+	uint8_t threshold_given;
 	struct vmx_controls vmx;
 	enum ph_delivery delivery;      /* active; writer: delivery.c */
 	enum ph_delivery delivery_best; /* of the hardware and the options */

@@ -262,12 +262,12 @@ static void fast_path(struct ph_vcpu *vcpu)
 	}
 }
 
-/* A fast-path exit is handled here, with interrupts off. */
-static enum ph_entered enter(struct ph_vcpu *vcpu, void *host)
+static void enter(struct ph_vcpu *vcpu, void *host)
 {
 	struct machine_vcpu *own = host;
 	size_t index = (size_t)(own - machine->vcpus);
 
+	(void)vcpu;
 	if (machine_config()->fault == MACHINE_LATE_IRQS_OFF) {
 		lab_hardware_step(LAB_NOTHING_DRAINS, "interrupts off");
 		this_pcpu()->interrupts_on = 0;
@@ -282,11 +282,17 @@ static enum ph_entered enter(struct ph_vcpu *vcpu, void *host)
 			vmcbs[index]->exit_int_info = 0;
 	}
 	lab_note("exit, reason", own->exit);
+}
+
+static bool fast_exit(struct ph_vcpu *vcpu, void *host)
+{
+	struct machine_vcpu *own = host;
+
 	if (own->exit != EXIT_FAST)
-		return PH_ENTERED_EXIT;
+		return false;
 	own->exit = EXIT_NONE;
 	fast_path(vcpu);
-	return PH_ENTERED_FAST;
+	return true;
 }
 
 static const struct ph_platform platform = {
@@ -295,6 +301,7 @@ static const struct ph_platform platform = {
 	.irq_save = irq_save,
 	.irq_restore = irq_restore,
 	.enter = enter,
+	.fast_exit = fast_exit,
 	.notify = notify,
 	.kick = kick,
 	.sleep = sleep_until_woken,

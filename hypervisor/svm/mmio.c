@@ -273,6 +273,40 @@ static bool handle_odd_fault(struct vcpu *vcpu, uint64_t info, uint64_t gpa)
 	return false;
 }
 
+/* MOV of 32 bits to the local APIC: what EOI and ICR writes are.  False: something else. */
+static bool store_to_apic(struct vcpu *vcpu, uint32_t offset)
+{
+	uint8_t buffer[DECODE_MAX_LENGTH];
+	uint32_t available;
+	const uint8_t *bytes = exit_bytes(vcpu, buffer, &available);
+	const struct mmio_memory *decoded = bytes ? decode_remembered(vcpu, bytes, available) : NULL;
+	const struct mmio_access *access;
+
+	if (!decoded)
+		return false;
+	access = &decoded->access;
+	if (access->kind != MMIO_STORE || access->bytes != 4)
+		return false;
+	ph_apic_mmio_write(vcpu->ph, offset, 4,
+	    (uint32_t)(access->has_immediate ? decoded->in.immediate : vcpu_gpr(vcpu, access->reg)));
+	svm_skip_plain(vcpu, decoded->in.length, decoded->mode);
+	return true;
+}
+
+/* The local APIC's page: the common case, and all that is handled with IRQs off. */
+bool svm_fast_npf(struct vcpu *vcpu)
+{
+	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
+
+	if (!is_apic_page(vcpu, vmcb->exit_info_2) ||
+	    (vmcb->exit_info_1 & (NPF_TABLE_WALK | NPF_FETCH)) ||
+	    (vmcb->exit_int_info & VMCB_EVENT_VALID))
+		return false;
+	if (!store_to_apic(vcpu, (uint32_t)vmcb->exit_info_2 % PAGE_BYTES))
+		emulate(vcpu, vmcb->exit_info_2);
+	return true;
+}
+
 void svm_exit_npf(struct vcpu *vcpu)
 {
 	uint64_t info = vcpu_vmcb(vcpu)->exit_info_1;

@@ -40,16 +40,6 @@ static void run_record_exit(struct svm_vcpu *svm)
 }
 
 /*
- * CPUID changes nothing but the owner's registers, so no interrupt can become deliverable.  In an
- * interrupt shadow, or with a single step due behind it, it takes the long way.
- */
-static bool run_is_fast_cpuid(const struct vmcb *vmcb)
-{
-	return vmcb->exit_code == VMEXIT_CPUID && !(vmcb->rflags & RFLAGS_TF) &&
-	    !(vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW);
-}
-
-/*
  * While a window is asked for, CR8 writes exit: QEMU 7.2 aborts as a whole when the guest writes CR8
  * with V_IRQ pending (it raises the virtual interrupt without its lock).
  */
@@ -65,7 +55,7 @@ static void run_guest(struct vcpu *vcpu, const struct svm_cpu *cpu)
 	vmcb->tlb_control = VMCB_TLB_KEEP;
 }
 
-enum ph_entered svm_enter(struct vcpu *vcpu)
+void svm_enter(struct vcpu *vcpu)
 {
 	struct svm_vcpu *svm = vcpu->svm;
 	struct percpu *percpu = this_cpu();
@@ -75,16 +65,64 @@ enum ph_entered svm_enter(struct vcpu *vcpu)
 		run_new_asid(svm, cpu, percpu->index);
 	run_guest(vcpu, cpu);
 	run_record_exit(svm);
-	if (run_is_fast_cpuid(svm->vmcb)) {
-		uint64_t length = instruction_length(vcpu, VMEXIT_CPUID);
+}
 
-		if (length) {
-			policy_cpuid(vcpu);
-			svm_skip(vcpu, length);
-			return PH_ENTERED_FAST;
-		}
+/* ---- Exits handled with IRQs off ------------------------------------------------------------- */
+
+static bool fast_cpuid(struct vcpu *vcpu)
+{
+	uint64_t length = instruction_length(vcpu, VMEXIT_CPUID);
+
+	if (!length)
+		return false;
+	policy_cpuid(vcpu);
+	svm_skip(vcpu, length);
+	return true;
+}
+
+/* WRMSR of an x2APIC register or the TSC deadline. */
+static bool fast_msr(struct vcpu *vcpu)
+{
+	struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	uint32_t msr = (uint32_t)vcpu->gprs[GPR_RCX];
+	uint64_t length;
+
+	if ((msr < MSR_X2APIC_FIRST || msr > MSR_X2APIC_LAST) && msr != MSR_TSC_DEADLINE)
+		return false;
+	if (!(vmcb->exit_info_1 & 1))
+		return false;
+	length = instruction_length(vcpu, VMEXIT_MSR);
+	if (!length)
+		return false;
+	if (ph_apic_msr_write(vcpu->ph, msr, vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vmcb->rax) == PH_OK)
+		svm_skip(vcpu, length);
+	else
+		svm_inject_error(vcpu, VECTOR_GP, 0);
+	return true;
+}
+
+/*
+ * What these handlers touch is the vCPU's registers, its local APIC and other vCPUs' inboxes; the core
+ * looks afterwards whether an interrupt became deliverable.
+ */
+bool svm_fast_exit(struct vcpu *vcpu)
+{
+	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
+
+	/* The most frequent first. */
+	if (vmcb->exit_code == VMEXIT_NPF)
+		return svm_fast_npf(vcpu);
+	switch (vmcb->exit_code) {
+	case VMEXIT_MSR:
+		return fast_msr(vcpu);
+	case VMEXIT_VINTR:
+		/* The window has opened: the core chooses again. */
+		return true;
+	case VMEXIT_CPUID:
+		return fast_cpuid(vcpu);
+	default:
+		return false;
 	}
-	return PH_ENTERED_EXIT;
 }
 
 /* ---- State that VMRUN and VMLOAD leave alone ------------------------------------------------ */

@@ -191,7 +191,9 @@ extern uint64_t permission_iopm_phys, permission_msrpm_phys;
 /* ---- run.c ---------------------------------------------------------------------------------- */
 
 /* The platform's enter(): VMRUN once.  Owner, IRQs off. */
-enum ph_entered svm_enter(struct vcpu *vcpu);
+void svm_enter(struct vcpu *vcpu);
+/* The platform's fast_exit(): CPUID, the local APIC's page and MSRs, windows. */
+bool svm_fast_exit(struct vcpu *vcpu);
 /* Around the thread's time on a pCPU, IRQs off. */
 void svm_load_state(struct vcpu *vcpu);
 void svm_save_state(struct vcpu *vcpu);
@@ -218,7 +220,22 @@ void svm_stop_error(struct vcpu *vcpu, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 void svm_exit_io(struct vcpu *vcpu);       /* io.c */
+/* svm_skip() where the mode is known: nothing more to do but in a shadow or a single step. */
+static inline void svm_skip_plain(struct vcpu *vcpu, uint64_t length, enum decode_mode mode)
+{
+	struct vmcb *vmcb = vcpu_vmcb(vcpu);
+
+	if (mode != DECODE_64 || (vmcb->rflags & RFLAGS_TF) || vmcb->interrupt_state) {
+		svm_skip(vcpu, length);
+		return;
+	}
+	vmcb->rip += length;
+	vmcb->rflags &= ~RFLAGS_RF;
+}
+
 void svm_exit_npf(struct vcpu *vcpu);      /* mmio.c */
+/* The same with IRQs off; false: not the local APIC's page, nothing was done. */
+bool svm_fast_npf(struct vcpu *vcpu);
 void svm_exit_cr(struct vcpu *vcpu);       /* cr.c */
 void svm_exit_xsetbv(struct vcpu *vcpu);
 

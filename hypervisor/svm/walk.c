@@ -222,7 +222,9 @@ static const uint8_t *fetch_across(struct vcpu *vcpu, uint64_t linear, const uin
 	return buffer;
 }
 
-const uint8_t *fetch_instruction(struct vcpu *vcpu, uint8_t *buffer, uint32_t *available)
+/* The general way: a new walk, or an instruction that may run over the page's end. */
+static __attribute__((noinline)) const uint8_t *fetch_anew(struct vcpu *vcpu, uint8_t *buffer,
+    uint32_t *available)
 {
 	uint64_t linear = fetch_linear(vcpu);
 	uint64_t page = linear & ~(uint64_t)(PAGE_BYTES - 1);
@@ -238,6 +240,19 @@ const uint8_t *fetch_instruction(struct vcpu *vcpu, uint8_t *buffer, uint32_t *a
 	}
 	*available = DECODE_MAX_LENGTH;
 	return host;
+}
+
+const uint8_t *fetch_instruction(struct vcpu *vcpu, uint8_t *buffer, uint32_t *available)
+{
+	const struct walk_memory *memory = &vcpu->svm->fetched;
+	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	uint64_t offset = vmcb->rip - memory->page;
+
+	if (!vcpu_is_long64(vcpu) || offset > PAGE_BYTES - DECODE_MAX_LENGTH ||
+	    !memory_holds(memory, vmcb, memory->page))
+		return fetch_anew(vcpu, buffer, available);
+	*available = DECODE_MAX_LENGTH;
+	return memory->host + offset;
 }
 
 /* ---- Length without NRIPS ------------------------------------------------------------------- */

@@ -11,18 +11,22 @@
 #include "hypervisor/vm/vendor.h"
 #include "hypervisor/vmx/vmx.h"
 
-static enum ph_entered platform_enter(struct ph_vcpu *ph, void *host)
+static void platform_enter(struct ph_vcpu *ph, void *host)
 {
 	(void)ph;
-	return svm_enter(host);
+	svm_enter(host);
 }
 
-static enum ph_entered platform_enter_traced(struct ph_vcpu *ph, void *host)
+static void platform_enter_traced(struct ph_vcpu *ph, void *host)
 {
-	enum ph_entered entered = svm_enter(host);
-
+	svm_enter(host);
 	trace_record(PH_TRACE_EXIT, ph, vcpu_vmcb(host)->exit_code);
-	return entered;
+}
+
+static bool platform_fast_exit(struct ph_vcpu *ph, void *host)
+{
+	(void)ph;
+	return svm_fast_exit(host);
 }
 
 static void platform_notify(struct ph_vcpu *ph, void *host, uint32_t pcpu)
@@ -139,12 +143,14 @@ static const struct ph_platform platform = {
     PLATFORM_VERBS,
     .notify = platform_notify,
     .enter = platform_enter,
+    .fast_exit = platform_fast_exit,
 };
 
 static const struct ph_platform traced_platform = {
     PLATFORM_VERBS,
     .notify = platform_notify,
     .enter = platform_enter_traced,
+    .fast_exit = platform_fast_exit,
     .trace = trace_record,
 };
 
@@ -156,12 +162,14 @@ static const struct ph_platform vmx_platform = {
     PLATFORM_VERBS,
     VMX_VERBS,
     .enter = vmx_enter,
+    .fast_exit = vmx_fast_exit,
 };
 
 static const struct ph_platform vmx_traced_platform = {
     PLATFORM_VERBS,
     VMX_VERBS,
     .enter = vmx_enter_traced,
+    .fast_exit = vmx_fast_exit,
     .trace = trace_record,
 };
 

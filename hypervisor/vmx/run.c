@@ -40,18 +40,6 @@ static void record_exit(struct svm_vcpu *svm, uint32_t reason, uint64_t rip)
 	svm->exit_count[slot < VMX_REASON_NOT_ENTERED ? slot : VMX_REASON_NOT_ENTERED]++;
 }
 
-/* As on SVM: CPUID touches nothing but the owner's registers.  Odd cases take the long way. */
-static bool is_fast_cpuid(uint64_t rip)
-{
-	uint64_t next = rip + vmcs_read(VMCS_EXIT_INSTRUCTION_LEN);
-
-	if ((vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF) ||
-	    vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) || (next ^ rip) >> 32)
-		return false;
-	vmcs_write(VMCS_GUEST_RIP, next);
-	return true;
-}
-
 static bool enter_once(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vcpu->vmx;
@@ -66,32 +54,77 @@ static bool enter_once(struct vcpu *vcpu)
 	return false;
 }
 
-enum ph_entered vmx_enter(struct ph_vcpu *ph, void *host)
+void vmx_enter(struct ph_vcpu *ph, void *host)
 {
 	struct vcpu *vcpu = host;
 	struct svm_vcpu *svm = vcpu->svm;
 	uint32_t pcpu = cpu_index();
-	uint64_t rip;
 
 	(void)ph;
 	if (svm->asid_generation == 0 || svm->asid_pcpu != pcpu)
 		flush(vcpu, pcpu);
 	enter_once(vcpu);
-	rip = vmcs_read(VMCS_GUEST_RIP);
-	record_exit(svm, vcpu->vmx->exit_reason, rip);
-	if (vcpu->vmx->exit_reason == VMX_EXIT_CPUID && is_fast_cpuid(rip)) {
-		policy_cpuid(vcpu);
-		return PH_ENTERED_FAST;
-	}
-	return PH_ENTERED_EXIT;
+	record_exit(svm, vcpu->vmx->exit_reason, vmcs_read(VMCS_GUEST_RIP));
 }
 
-enum ph_entered vmx_enter_traced(struct ph_vcpu *ph, void *host)
+void vmx_enter_traced(struct ph_vcpu *ph, void *host)
 {
-	enum ph_entered entered = vmx_enter(ph, host);
-
+	vmx_enter(ph, host);
 	trace_record(PH_TRACE_EXIT, ph, ((struct vcpu *)host)->vmx->exit_reason);
-	return entered;
+}
+
+/* ---- Exits handled with IRQs off ------------------------------------------------------------- */
+
+/* Step over the instruction.  Odd cases (single step, shadow, 4 GB wrap) take the long way: false. */
+static bool fast_skip(void)
+{
+	uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
+	uint64_t next = rip + vmcs_read(VMCS_EXIT_INSTRUCTION_LEN);
+
+	if ((vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF) ||
+	    vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) || (next ^ rip) >> 32)
+		return false;
+	vmcs_write(VMCS_GUEST_RIP, next);
+	return true;
+}
+
+static bool fast_wrmsr(struct vcpu *vcpu)
+{
+	uint32_t msr = (uint32_t)vcpu->gprs[GPR_RCX];
+	uint64_t value = vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vcpu->svm->vmcb->rax;
+	uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
+
+	if (((msr < MSR_X2APIC_FIRST || msr > MSR_X2APIC_LAST) && msr != MSR_TSC_DEADLINE) ||
+	    !fast_skip())
+		return false;
+	if (ph_apic_msr_write(vcpu->ph, msr, value) == PH_OK)
+		return true;
+	/* A fault: the instruction has not been executed after all. */
+	vmcs_write(VMCS_GUEST_RIP, rip);
+	return false;
+}
+
+/* As svm_fast_exit(). */
+bool vmx_fast_exit(struct ph_vcpu *ph, void *host)
+{
+	struct vcpu *vcpu = host;
+
+	(void)ph;
+	switch (vcpu->vmx->exit_reason) {
+	case VMX_EXIT_CPUID:
+		if (!fast_skip())
+			return false;
+		policy_cpuid(vcpu);
+		return true;
+	case VMX_EXIT_WRMSR:
+		return fast_wrmsr(vcpu);
+	case VMX_EXIT_INTERRUPT_WINDOW:
+	case VMX_EXIT_NMI_WINDOW:
+	case VMX_EXIT_TPR_BELOW_THRESHOLD:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* ---- State that entry and exit leave alone --------------------------------------------------- */

@@ -119,8 +119,10 @@ void vmx_registers_store_all(struct vcpu *vcpu);
 
 /* ---- run.c ---------------------------------------------------------------------------------- */
 /* platform.enter: one VM entry.  Owner, IRQs off. */
-enum ph_entered vmx_enter(struct ph_vcpu *ph, void *host);
-enum ph_entered vmx_enter_traced(struct ph_vcpu *ph, void *host);
+void vmx_enter(struct ph_vcpu *ph, void *host);
+void vmx_enter_traced(struct ph_vcpu *ph, void *host);
+/* platform.fast_exit: CPUID, x2APIC and deadline writes, windows. */
+bool vmx_fast_exit(struct ph_vcpu *ph, void *host);
 void vmx_load_state(struct vcpu *vcpu);
 void vmx_save_state(struct vcpu *vcpu);
 /* world.S: VMLAUNCH or VMRESUME; false: the entry failed, without an exit. */

@@ -9,12 +9,6 @@
 extern "C" {
 #endif
 
-/* What the platform's enter() says of the exit that it returns with. */
-enum ph_entered {
-	PH_ENTERED_EXIT, /* hand the exit up to the caller of ph_vcpu_run() */
-	PH_ENTERED_FAST, /* handled with IRQs off; enter again without leaving IN_GUEST */
-};
-
 /*
  * The embedder's verbs.  One constant table per VM.  "Owner" is the thread that runs the vCPU.
  * None of them may call back into libposthorn unless its comment says so.
@@ -40,7 +34,15 @@ struct ph_platform {
 	 * notification that arrives after irq_disable() must end the guest's execution (injected
 	 * delivery) or be taken as a posted interrupt.
 	 */
-	enum ph_entered (*enter)(struct ph_vcpu *vcpu, void *host);
+	void (*enter)(struct ph_vcpu *vcpu, void *host);
+
+	/*
+	 * The exit that enter() returned with: handle it now, with IRQs off, if it needs nothing but the
+	 * vCPU's registers and the core (ph_apic_*(), ph_cr8_*(), exceptions), and is short.  True: the
+	 * vCPU goes on in the guest without leaving IN_GUEST; false: the exit is handed up untouched.
+	 * NULL: every exit is handed up.  Owner, IRQs off; may call the core's owner functions.
+	 */
+	bool (*fast_exit)(struct ph_vcpu *vcpu, void *host);
 
 	/*
 	 * Make the pCPU that runs the vCPU look: send the notification IPI to `pcpu`.  Any thread or

@@ -38,13 +38,22 @@ static void fake_irq_restore(uint64_t flags)
 	harness.irqs_on = flags != 0;
 }
 
-static enum ph_entered fake_enter(struct ph_vcpu *vcpu, void *host)
+static void fake_enter(struct ph_vcpu *vcpu, void *host)
 {
 	struct harness_vcpu *record = host;
 
 	assert_false(harness.irqs_on);
 	record->enter_count++;
-	return harness.on_enter ? harness.on_enter(vcpu) : PH_ENTERED_EXIT;
+	record->is_fast_exit = harness.on_enter && harness.on_enter(vcpu) == HARNESS_FAST;
+}
+
+static bool fake_fast_exit(struct ph_vcpu *vcpu, void *host)
+{
+	const struct harness_vcpu *record = host;
+
+	assert_ptr_equal(record->vcpu, vcpu);
+	assert_false(harness.irqs_on);
+	return record->is_fast_exit;
 }
 
 static void fake_notify(struct ph_vcpu *vcpu, void *host, uint32_t pcpu)
@@ -153,6 +162,7 @@ const struct ph_platform harness_platform = {
     .irq_save = fake_irq_save,
     .irq_restore = fake_irq_restore,
     .enter = fake_enter,
+    .fast_exit = fake_fast_exit,
     .notify = fake_notify,
     .sleep = fake_sleep,
     .wake = fake_wake,

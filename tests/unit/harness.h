@@ -30,6 +30,7 @@ struct harness_config {
 struct harness_vcpu {
 	struct ph_vcpu *vcpu;
 	uint32_t enter_count;
+	bool is_fast_exit; /* what on_enter() returned */
 	uint32_t notify_count;
 	uint32_t notify_pcpu; /* of the last notify() */
 	uint32_t sleep_count;
@@ -54,6 +55,9 @@ struct harness_trace {
 	uint64_t detail;
 };
 
+/* What an exit is to the fake fast_exit(): handed up, or handled. */
+enum harness_exit { HARNESS_EXIT, HARNESS_FAST };
+
 struct harness {
 	struct ph_vm *vm;
 	uint32_t vcpu_count;
@@ -65,7 +69,7 @@ struct harness {
 	uint32_t irq_save_depth; /* locks held now: 0 after every call into the core */
 	/* Set by a test: what happens inside enter() and when sleep() has no wake to consume.
 	 * Without on_sleep, such a sleep fails the test, for it would never end. */
-	enum ph_entered (*on_enter)(struct ph_vcpu *vcpu);
+	enum harness_exit (*on_enter)(struct ph_vcpu *vcpu);
 	void (*on_sleep)(struct ph_vcpu *vcpu);
 	/* Called at step 2 of an entry: what comes between its choice and its recheck. */
 	void (*on_irq_disable)(void);

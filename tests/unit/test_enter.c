@@ -8,7 +8,7 @@
 
 /* What the test wants to happen at each enter(), and what it saw. */
 static struct {
-	uint32_t fast_count;       /* so many enters return PH_ENTERED_FAST first */
+	uint32_t fast_count;       /* so many enters return HARNESS_FAST first */
 	struct ph_event taken[16];
 	uint32_t taken_count;
 	bool takes_events;
@@ -17,7 +17,7 @@ static struct {
 	uint32_t mode_in_guest_seen;
 } script;
 
-static enum ph_entered scripted_enter(struct ph_vcpu *vcpu)
+static enum harness_exit scripted_enter(struct ph_vcpu *vcpu)
 {
 	uint32_t nth = script.enter_count++;
 
@@ -35,7 +35,7 @@ static enum ph_entered scripted_enter(struct ph_vcpu *vcpu)
 	}
 	if (script.inside)
 		script.inside(vcpu, nth);
-	return nth < script.fast_count ? PH_ENTERED_FAST : PH_ENTERED_EXIT;
+	return nth < script.fast_count ? HARNESS_FAST : HARNESS_EXIT;
 }
 
 static void enable_apic(struct ph_vcpu *vcpu)

@@ -260,11 +260,11 @@ static void no_step_no_claim_on_exceptions(void **state)
 	harness_destroy();
 }
 
-static enum ph_entered one_exit(struct ph_vcpu *vcpu)
+static enum harness_exit one_exit(struct ph_vcpu *vcpu)
 {
 	(void)vcpu;
 	vmcb.exit_int_info = 0;
-	return PH_ENTERED_EXIT;
+	return HARNESS_EXIT;
 }
 
 static void interrupt_held_by_tpr_intercepts_cr8_and_opens_no_window(void **state)

@@ -5,11 +5,11 @@
 
 static void (*inside)(struct ph_vcpu *vcpu);
 
-static enum ph_entered one_exit(struct ph_vcpu *vcpu)
+static enum harness_exit one_exit(struct ph_vcpu *vcpu)
 {
 	if (inside)
 		inside(vcpu);
-	return PH_ENTERED_EXIT;
+	return HARNESS_EXIT;
 }
 
 static struct ph_vcpu *prepare(enum ph_delivery best)

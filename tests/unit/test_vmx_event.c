@@ -120,10 +120,10 @@ static void nmi_blocking_is_the_processor_s(void **state)
 	harness_destroy();
 }
 
-static enum ph_entered one_exit(struct ph_vcpu *vcpu)
+static enum harness_exit one_exit(struct ph_vcpu *vcpu)
 {
 	(void)vcpu;
-	return PH_ENTERED_EXIT;
+	return HARNESS_EXIT;
 }
 
 static void windows_and_threshold_follow_what_waits(void **state)
