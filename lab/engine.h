@@ -58,8 +58,11 @@ struct arena {
 	uint8_t stacks[ACTOR_MAX][STACK_SIZE] __attribute__((aligned(4096)));
 };
 #define ARENA          ((struct arena *)ARENA_BASE)
-/* As far behind the world lies a copy of the state that was loaded last. */
-#define SHADOW_OFFSET  0x100000u
+/*
+ * As far behind the world lies a copy of the state that was loaded last.  Not a multiple of a page: a
+ * line and its copy would compete for the same set of the cache.
+ */
+#define SHADOW_OFFSET  0x100840u
 _Static_assert(sizeof(struct arena) <= SHADOW_OFFSET, "the copy does not overlap the world");
 #define SHARED_LINES   (SHARED_SIZE / LINE_SIZE)
 #define STORE_LINES    (uint32_t)(STORE_MAX * sizeof(struct store) / LINE_SIZE)
@@ -224,6 +227,8 @@ bool action_is_switch(struct action before, struct action after);
 void lines_reset(void);
 uint32_t lines_intern(const uint8_t *line, uint64_t low, uint64_t high);
 bool lines_are_full(void);
+/* Between levels, one process: keep the index sparse. */
+void lines_grow(void);
 size_t lines_bytes(void);
 struct line {
 	uint8_t content[LINE_SIZE];
@@ -274,6 +279,33 @@ uint32_t world_size(void);
 /* Save the world; returns the size. */
 uint32_t world_save(struct record *record, struct hash hash, struct action last);
 void world_load(const struct record *record);
+/*
+ * A successor in short: what differs from the state it came from.  Captured in successor_fn, made
+ * into a record while that state is still the one loaded.
+ */
+struct delta_line {
+	uint8_t content[LINE_SIZE];
+	uint64_t low, high;
+	uint32_t slot;
+	uint32_t pad[11];
+};
+struct delta {
+	struct hash hash;
+	struct action action;
+	uint32_t index;       /* of the action in the list */
+	uint32_t buffered;
+	uint32_t stack_lines; /* of the actor that ran */
+	uint32_t line_count;
+	uint32_t pad[7];
+	struct delta_line lines[];
+};
+_Static_assert(sizeof(struct delta) == LINE_SIZE && sizeof(struct delta_line) == 2 * LINE_SIZE,
+    "whole lines");
+/* Bytes of the delta; at most DELTA_SIZE_MAX. */
+#define DELTA_SIZE_MAX (sizeof(struct delta) + 512u * sizeof(struct delta_line))
+uint32_t world_capture(struct delta *delta, const struct successor *to);
+uint32_t world_delta_size(const struct delta *delta);
+void world_save_delta(struct record *record, const struct delta *delta);
 /*
  * Do every enabled action of the record's state from number `first` on, and hand each successor
  * over.  Returns the number of enabled actions; stops early at a failure, which is in

@@ -119,42 +119,38 @@ static struct record *queue_room(uint32_t size)
 
 /* Successors of one state wait here while the table's memory is on its way to the caches. */
 static struct {
-	uint8_t *records;
+	uint8_t *memory;
 	uint32_t used, count;
 	uint32_t start[CHOICE_MAX];
-	uint32_t action[CHOICE_MAX];
 } batch;
 
 static void found(void *context, const struct record *from, const struct successor *to)
 {
-	uint32_t i = batch.count++;
-
 	(void)context;
 	(void)from;
 	table_prefetch(&run->table, to->hash.low);
-	batch.start[i] = batch.used;
-	batch.action[i] = to->index;
-	batch.used += world_save((void *)(batch.records + batch.used), to->hash, to->action);
+	batch.start[batch.count++] = batch.used;
+	batch.used += world_capture((void *)(batch.memory + batch.used), to);
 }
 
 static void insert_batch(uint64_t parent)
 {
 	for (uint32_t i = 0; i < batch.count; i++) {
-		const struct record *record = (const void *)(batch.records + batch.start[i]);
+		const struct delta *delta = (const void *)(batch.memory + batch.start[i]);
 		uint32_t depth = run->level + 1;
 		struct record *room;
 
-		if (!table_insert(&run->table, record->hash, parent, batch.action[i], &depth)) {
+		if (!table_insert(&run->table, delta->hash, parent, delta->index, &depth)) {
 			me->back_edge_count += depth <= run->level;
 			continue;
 		}
-		room = queue_room(record->size);
+		room = queue_room(world_delta_size(delta));
 		if (!room || ++me->level_count > run->level_room) {
 			stop_with(STOP_MEMORY);
 			break;
 		}
-		memcpy(room, record, record->size);
-		me->queues[(run->level + 1) & 1].used += record->size;
+		world_save_delta(room, delta);
+		me->queues[(run->level + 1) & 1].used += room->size;
 		me->state_count++;
 	}
 	batch.count = 0;
@@ -270,6 +266,7 @@ static void next_level(void)
 		run->memory_peak = memory_in_use();
 	if (run->memory_peak > run->memory_limit || lines_are_full())
 		stop_with(STOP_MEMORY);
+	lines_grow();
 	if (world_must_restart())
 		__atomic_store_n(&run->stop, STOP_RESTART, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < run->jobs; i++) {
@@ -340,9 +337,9 @@ static void run_init(const struct options *options, double deadline)
 
 	run = map(sizeof(*run), true);
 	run->jobs = options->jobs;
-	if (!batch.records)
-		batch.records = aligned_alloc(LINE_SIZE, CHOICE_MAX * BLOCK_SIZE);
-	if (!batch.records)
+	if (!batch.memory)
+		batch.memory = aligned_alloc(LINE_SIZE, CHOICE_MAX * DELTA_SIZE_MAX);
+	if (!batch.memory)
 		exit(STATUS_MEMORY);
 	run->memory_limit = options->memory;
 	run->deadline = deadline;

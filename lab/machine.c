@@ -251,6 +251,21 @@ static enum model_exit guest_runs(struct machine_vcpu *own, size_t index)
 	return exit;
 }
 
+static const char *const exit_names[] = {
+	[EXIT_HOST_INTERRUPT] = "exit: host interrupt",
+	[EXIT_WINDOW] = "exit: interrupt window",
+	[EXIT_NMI_WINDOW] = "exit: NMI window",
+	[EXIT_EOI_WRITE] = "exit: EOI write",
+	[EXIT_EOI_INDUCED] = "exit: EOI-induced",
+	[EXIT_HALT] = "exit: HLT",
+	[EXIT_HANDLED] = "exit: handled by the host",
+	[EXIT_FAST] = "exit: fast path",
+	[EXIT_TPR] = "exit: TPR below threshold",
+	[EXIT_IRET] = "exit: IRET",
+	[EXIT_TRAP] = "exit: #DB",
+	[EXIT_FAULT] = "exit in the middle of a delivery",
+};
+
 static void fast_path(struct ph_vcpu *vcpu)
 {
 	if (machine_config()->fast_self_ipi) {
@@ -281,7 +296,7 @@ static void enter(struct ph_vcpu *vcpu, void *host)
 		else
 			vmcbs[index]->exit_int_info = 0;
 	}
-	lab_note("exit, reason", own->exit);
+	lab_note(exit_names[own->exit], 0);
 }
 
 static bool fast_exit(struct ph_vcpu *vcpu, void *host)
@@ -704,9 +719,11 @@ void machine_nothing_pending(void)
 void machine_nothing_invented(void)
 {
 	const struct model_guest *guest = &machine->vcpus[0].guest;
+	uint32_t is_invented = 0;
 
 	for (uint32_t i = 0; i < MODEL_GUEST_VECTORS; i++)
-		lab_check(guest->taken[i] <= machine->posted[i], "an interrupt was taken twice");
+		is_invented |= guest->taken[i] > machine->posted[i];
+	lab_check(!is_invented, "an interrupt was taken twice");
 	lab_check(guest->nmi_taken <= machine->nmi_posted, "an NMI was taken twice");
 	lab_check(!guest->is_broken, "an interrupt came through a handler of its own or a higher class");
 	lab_check(guest->stray_traps == 0, "the guest sees a single-step trap that is not its own");

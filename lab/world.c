@@ -149,10 +149,8 @@ uint32_t world_size(void)
 }
 
 /* Number of a line's content; 0 is the line of zeros. */
-static uint32_t content_of(uint32_t slot, uint64_t low, uint64_t high)
+static uint32_t content_of(const uint8_t *line, uint64_t low, uint64_t high)
 {
-	const uint8_t *line = slot_line(slot);
-
 	return lines_equal(line, lines_content(0)) ? 0 : lines_intern(line, low, high);
 }
 
@@ -163,18 +161,10 @@ static uint32_t *save_ids(uint32_t *id, uint32_t slot, uint32_t count)
 	return id + count;
 }
 
-uint32_t world_save(struct record *record, struct hash hash, struct action last)
+static uint32_t save_now(struct record *record, uint32_t buffered)
 {
 	uint32_t *id = (uint32_t *)(void *)(record + 1);
-	uint32_t buffered = buffered_actors();
 
-	for (uint32_t i = 0; i < world.dirty_count; i++) {
-		const struct dirty *dirty = &world.dirty[i];
-
-		world.now[dirty->slot] = content_of(dirty->slot, dirty->low, dirty->high);
-	}
-	record->hash = hash;
-	record->last = last;
 	record->buffered = buffered;
 	record->size = record_size(id_count(world.new_stack_lines, buffered));
 	id = save_ids(id, SLOT_CONTROL(0), engine.actor_count);
@@ -186,6 +176,82 @@ uint32_t world_save(struct record *record, struct hash hash, struct action last)
 			id = save_ids(id, SLOT_BUFFER(i, 0), STORE_LINES);
 	}
 	return record->size;
+}
+
+uint32_t world_save(struct record *record, struct hash hash, struct action last)
+{
+	uint32_t buffered = buffered_actors();
+
+	for (uint32_t i = 0; i < world.dirty_count; i++) {
+		const struct dirty *dirty = &world.dirty[i];
+
+		world.now[dirty->slot] = content_of(slot_line(dirty->slot), dirty->low, dirty->high);
+	}
+	record->hash = hash;
+	record->last = last;
+	return save_now(record, buffered);
+}
+
+uint32_t world_capture(struct delta *delta, const struct successor *to)
+{
+	delta->hash = to->hash;
+	delta->action = to->action;
+	delta->index = to->index;
+	delta->buffered = buffered_actors();
+	delta->stack_lines = to->action.kind == ACTION_HARDWARE ? 0 :
+	    world.new_stack_lines[to->action.actor];
+	delta->line_count = world.dirty_count;
+	for (uint32_t i = 0; i < world.dirty_count; i++) {
+		const struct dirty *dirty = &world.dirty[i];
+		struct delta_line *line = &delta->lines[i];
+
+		copy_line(line->content, slot_line(dirty->slot));
+		line->low = dirty->low;
+		line->high = dirty->high;
+		line->slot = dirty->slot;
+	}
+	return (uint32_t)(sizeof(*delta) + delta->line_count * sizeof(struct delta_line));
+}
+
+static void set_stack_lines(const struct delta *delta)
+{
+	if (delta->action.kind != ACTION_HARDWARE)
+		world.new_stack_lines[delta->action.actor] = delta->stack_lines;
+}
+
+static void reset_stack_lines(const struct delta *delta)
+{
+	if (delta->action.kind != ACTION_HARDWARE)
+		world.new_stack_lines[delta->action.actor] = world.stack_lines[delta->action.actor];
+}
+
+uint32_t world_delta_size(const struct delta *delta)
+{
+	uint32_t size;
+
+	set_stack_lines(delta);
+	size = record_size(id_count(world.new_stack_lines, delta->buffered));
+	reset_stack_lines(delta);
+	return size;
+}
+
+void world_save_delta(struct record *record, const struct delta *delta)
+{
+	uint32_t before[DIRTY_MAX];
+
+	for (uint32_t i = 0; i < delta->line_count; i++) {
+		const struct delta_line *line = &delta->lines[i];
+
+		before[i] = world.now[line->slot];
+		world.now[line->slot] = content_of(line->content, line->low, line->high);
+	}
+	set_stack_lines(delta);
+	record->hash = delta->hash;
+	record->last = delta->action;
+	save_now(record, delta->buffered);
+	reset_stack_lines(delta);
+	for (uint32_t i = 0; i < delta->line_count; i++)
+		world.now[delta->lines[i].slot] = before[i];
 }
 
 static void set_slot(uint32_t slot, uint8_t *line, uint32_t id)
@@ -601,7 +667,7 @@ static void intern(uint32_t slot)
 
 	hash_line(line_number(slot_line(slot)), (const uint64_t *)(const void *)slot_line(slot), &low,
 	    &high);
-	world.now[slot] = content_of(slot, low, high);
+	world.now[slot] = content_of(slot_line(slot), low, high);
 	copy_line(slot_line(slot) + SHADOW_OFFSET, slot_line(slot));
 }
 

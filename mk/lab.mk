@@ -41,6 +41,11 @@ UNIT_TESTS += $(BUILD)/labwatch/tests/lab/test_watch
 lab-watch: $(BUILD)/posthorn-lab-watch ## search every scenario with one sender, watching for un-annotated accesses
 	$(Q)$< run --senders 1 --no-lasso
 
+.PHONY: lab-bench
+lab-bench: $(LAB_PROGRAM) ## measure the lab: transitions a second with one process and with two, memory
+	$(Q)for jobs in 1 2; do echo "$$jobs job(s):"; \
+	    $(LAB_PROGRAM) run post-spin --senders 3 --no-lasso --jobs $$jobs; done
+
 .PHONY: lab
 lab: $(LAB_PROGRAM) ## build the race lab
 
