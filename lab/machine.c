@@ -9,12 +9,14 @@
 #define FIRST_CLASS 3u
 #define NOTIFICATION_VECTOR 0xf2u
 #define WAKEUP_VECTOR 0xf1u
+#define LINT_CLASS 12u
 #define DEVICE_CLASS 13u
 #define HANDLER_CLASS 14u
 #define FAST_CLASS 15u
 #define MSR_X2APIC_SELF_IPI 0x83fu
 #define MSR_X2APIC_EOI 0x80bu
 #define MSR_X2APIC_SVR 0x80fu
+#define MSR_X2APIC_LINT0 0x835u
 #define VECTOR_OF(vector_class) ((uint8_t)((vector_class) << 4 | 1u))
 
 struct machine *machine;
@@ -345,6 +347,9 @@ static void handle_exit(struct ph_vcpu *vcpu, struct machine_vcpu *own)
 	case EXIT_EOI_WRITE:
 		lab_check(ph_apic_msr_write(vcpu, MSR_X2APIC_EOI, 0) == PH_OK, "EOI refused");
 		break;
+	case EXIT_EOI_INDUCED:
+		ph_apic_eoi_exit(vcpu, VECTOR_OF(own->guest.ended));
+		break;
 	case EXIT_HALT:
 		ph_vcpu_halt(vcpu);
 		break;
@@ -406,7 +411,8 @@ void machine_post(uint32_t vcpu, uint32_t vector_class)
 {
 	struct ph_msi msi = {
 		.address = MSI_ADDRESS_BASE | (uint64_t)vcpu << MSI_ADDRESS_DEST_SHIFT,
-		.data = VECTOR_OF(vector_class),
+		.data = VECTOR_OF(vector_class) |
+		    (machine_config()->level ? MSI_DATA_LEVEL | MSI_DATA_ASSERT : 0),
 	};
 
 	machine->posted[vector_class]++;
@@ -426,6 +432,10 @@ static void sender(void *arg)
 		} else if (config->requests) {
 			machine->vcpus[0].request_posted |= (uint8_t)(1u << number);
 			ph_vcpu_request(vcpus[0], 1u << number);
+		} else if (config->lint) {
+			machine->posted[LINT_CLASS]++;
+			ph_vcpu_lint(vcpus[0], 0, true);
+			ph_vcpu_lint(vcpus[0], 0, false);
 		} else {
 			machine_post(0, FIRST_CLASS + (config->same_vector ? 0 : number * posts + i));
 		}
@@ -625,7 +635,8 @@ static void make_vcpu(uint32_t index)
 		make_svm(index, &config);
 	if (ph_vcpu_init(vm, index, memory, &config, &vcpus[index]) != PH_OK ||
 	    ph_apic_msr_write(vcpus[index], MSR_APIC_BASE, base | APIC_BASE_X2APIC) != PH_OK ||
-	    ph_apic_msr_write(vcpus[index], MSR_X2APIC_SVR, 0x1ff) != PH_OK)
+	    ph_apic_msr_write(vcpus[index], MSR_X2APIC_SVR, 0x1ff) != PH_OK ||
+	    ph_apic_msr_write(vcpus[index], MSR_X2APIC_LINT0, VECTOR_OF(LINT_CLASS)) != PH_OK)
 		lab_bug(__FILE__, __LINE__, "the scenario's vCPU cannot be made");
 	machine->vcpus[index].pcpu = (uint8_t)index;
 	machine->vcpus[index].guest.nests = machine_config()->nests;

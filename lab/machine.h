@@ -42,6 +42,8 @@ struct machine_config {
 	bool handler_posts;          /* a device's host interrupt on the vCPU's own pCPU posts a vector */
 	bool device_posts;           /* VT-d: a device posts a vector by itself */
 	bool toggles;                /* someone inhibits the fast delivery and allows it again */
+	bool level;                  /* the senders' interrupts are level-triggered MSIs */
+	bool lint;                   /* the senders raise LINT0, an edge with a vector of its own */
 	bool nests;                  /* handlers open interrupts before their EOI */
 	bool fast_self_ipi;          /* the fast path writes the self-IPI register; else it posts an MSI */
 };

@@ -11,7 +11,7 @@
 #include "lab/hash.h"
 
 #define CHECK_INTERVAL 256u /* expansions between looks at memory thought constant */
-#define PROBE_WALKS    64u
+#define PROBE_WALKS    32u
 #define PROBE_STEPS    400u
 #define DIRTY_MAX      512u
 
@@ -619,8 +619,12 @@ static void probe(uint64_t *seed)
 		*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
 		action_do(actions[(*seed >> 33) % count]);
 		arena_clear_ignored();
-		for (uint32_t i = 0; i < engine.shared_used / LINE_SIZE; i++)
-			note_written(i, ARENA->shared + i * LINE_SIZE, world.initial + i * LINE_SIZE);
+		for (uint32_t i = 0; i < engine.shared_used / LINE_SIZE; i++) {
+			const uint8_t *line = ARENA->shared + i * LINE_SIZE;
+
+			if (!lines_equal(line, world.initial + i * LINE_SIZE))
+				note_written(i, line, world.initial + i * LINE_SIZE);
+		}
 	}
 }
 

@@ -34,6 +34,7 @@ bool model_guest_handler_step(struct model_guest *guest)
 	}
 	guest->opened &= (uint16_t)~bit;
 	guest->in_service &= (uint16_t)~bit;
+	guest->ended = guest->handler;
 	guest->handler = highest_class(guest->in_service);
 	return true;
 }

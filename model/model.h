@@ -57,6 +57,7 @@ struct model_guest {
 	uint8_t is_broken;   /* an interrupt came through a handler of its own or a higher class */
 	uint16_t in_service; /* handlers begun and not ended, by class */
 	uint16_t opened;     /* of these, handlers that have opened interrupts */
+	uint8_t ended;       /* class of the handler that ended last: what an EOI-induced exit is for */
 	uint8_t nmi_handler; /* an NMI handler runs */
 	uint8_t nmi_blocked; /* by the processor, until IRET */
 	uint8_t nmi_taken;

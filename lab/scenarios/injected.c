@@ -172,3 +172,36 @@ LAB_SCENARIO(self_fast_ipi) = {
 	.data = &fast_ipi,
 	MACHINE_SCENARIO,
 };
+
+static const struct machine_config levels = { .program = exits, .level = true };
+LAB_SCENARIO(level_exit) = {
+	.name = "level-exit",
+	.question = "is every level-triggered interrupt taken?",
+	.bounds = "1 vCPU, SVM, 1 level-triggered interrupt a sender, 1 exit",
+	.sender_default = 2,
+	.sender_max = 3,
+	.data = &levels,
+	MACHINE_SCENARIO,
+};
+
+static const struct machine_config levels_halt = { .program = halts, .level = true };
+LAB_SCENARIO(level_halt) = {
+	.name = "level-halt",
+	.question = "does a level-triggered interrupt wake the vCPU?",
+	.bounds = "1 vCPU, SVM, 1 level-triggered interrupt a sender",
+	.sender_default = 2,
+	.sender_max = 3,
+	.data = &levels_halt,
+	MACHINE_SCENARIO,
+};
+
+static const struct machine_config lint = { .program = exits, .lint = true };
+LAB_SCENARIO(lint_exit) = {
+	.name = "lint-exit",
+	.question = "is an edge of LINT0 seen though the pin has fallen again?",
+	.bounds = "1 vCPU, SVM, LINT0 up and down once a sender, 1 exit",
+	.sender_default = 1,
+	.sender_max = 2,
+	.data = &lint,
+	MACHINE_SCENARIO,
+};

@@ -236,3 +236,14 @@ LAB_SCENARIO(arrival_order) = {
 	.invariant = in_order,
 	.quiescent = machine_nothing_pending,
 };
+
+static const struct machine_config levels = { .program = exits, VMX(POSTED), .level = true };
+LAB_SCENARIO(level_posted) = {
+	.name = "level-posted",
+	.question = "is every level-triggered interrupt taken, and its EOI seen, with posted delivery?",
+	.bounds = "1 vCPU, VMX posted, 1 level-triggered interrupt a sender, 1 exit",
+	.sender_default = 2,
+	.sender_max = 3,
+	.data = &levels,
+	MACHINE_SCENARIO,
+};
