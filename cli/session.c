@@ -19,6 +19,7 @@
 #define OUTPUT_SIZE     4096
 #define ESCAPE_KEY      0x01 /* Ctrl-A */
 #define TABLES_WAIT_MS  300
+#define BOCHS_WAIT_MS   3000 /* its serial port is as slow as a real one */
 #define STOP_WAIT_MS    3000
 #define TAIL_OF_PANIC   CONTROL_TAIL_COUNT
 #define TAIL_OF_REFUSAL 3
@@ -144,6 +145,11 @@ static void focus_next(struct session *session)
 	fprintf(stderr, "\nposthorn: the keyboard is with %s\n", name);
 }
 
+static int tables_wait_ms(const struct session *session)
+{
+	return session->options->host == HOST_BOCHS_VMX ? BOCHS_WAIT_MS : TABLES_WAIT_MS;
+}
+
 static void take_escape(struct session *session, char key)
 {
 	switch (key) {
@@ -158,7 +164,7 @@ static void take_escape(struct session *session, char key)
 	case 't':
 	case 'T':
 		say(session, "tables\n");
-		session->tables_at = now_ms() + TABLES_WAIT_MS;
+		session->tables_at = now_ms() + tables_wait_ms(session);
 		break;
 	case 'h':
 	case 'H':
