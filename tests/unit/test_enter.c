@@ -273,6 +273,42 @@ static void exception_from_a_fast_exit_is_delivered(void **state)
 	harness_destroy();
 }
 
+static void self_ipi_in_enter(struct ph_vcpu *vcpu, uint32_t nth)
+{
+	if (nth == 0)
+		post_interrupt(vcpu, vcpu, 0x71, false, PH_SOURCE_IPI);
+}
+
+/* A fast exit may make an interrupt deliverable: a new choice, still without leaving IN_GUEST. */
+static void fast_exit_s_own_interrupt_goes_in_with_the_next_entry(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	script.fast_count = 1;
+	script.inside = self_ipi_in_enter;
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.enter_count, 2);
+	assert_int_equal(script.taken_count, 1);
+	assert_int_equal(script.taken[0].vector, 0x71);
+	assert_int_equal(vcpu->shared.mode >> 2, 1);
+	harness_destroy();
+}
+
+static void fast_exit_s_own_interrupt_opens_a_window_if_it_must_wait(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	script.fast_count = 1;
+	script.inside = self_ipi_in_enter;
+	ph_vcpu_set_interruptible(vcpu, false, true);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.taken_count, 0);
+	assert_true(ph_vcpu_wants_window(vcpu));
+	harness_destroy();
+}
+
 static void host_requests_come_out_before_the_guest_runs(void **state)
 {
 	struct ph_vcpu *vcpu = prepare();
@@ -440,6 +476,8 @@ int main(void)
 	    cmocka_unit_test(fast_exit_enters_again_without_leaving_in_guest),
 	    cmocka_unit_test(generation_wraps_without_touching_the_state),
 	    cmocka_unit_test(exception_from_a_fast_exit_is_delivered),
+	    cmocka_unit_test(fast_exit_s_own_interrupt_goes_in_with_the_next_entry),
+	    cmocka_unit_test(fast_exit_s_own_interrupt_opens_a_window_if_it_must_wait),
 	    cmocka_unit_test(host_requests_come_out_before_the_guest_runs),
 	    cmocka_unit_test(halt_ends_by_what_the_manual_lists),
 	    cmocka_unit_test(pending_interrupt_means_no_sleep_at_all),

@@ -91,6 +91,36 @@ static void request_kicks_by_the_target_s_state(void **state)
 	}
 }
 
+static uint32_t kick_count;
+
+static void fake_kick(struct ph_vcpu *vcpu, void *host, uint32_t pcpu)
+{
+	(void)vcpu;
+	(void)host;
+	assert_int_equal(pcpu, 7);
+	kick_count++;
+}
+
+/* The notification vector can be taken as a posted interrupt, which ends no execution. */
+static void request_kicks_where_a_post_notifies(void **state)
+{
+	struct ph_platform platform = harness_platform;
+	struct ph_vcpu *vcpu = prepare(&rows[3]);
+
+	(void)state;
+	platform.kick = fake_kick;
+	vcpu->platform = &platform;
+	kick_count = 0;
+	ph_vcpu_request(vcpu, 0x1);
+	assert_int_equal(kick_count, 1);
+	assert_int_equal(harness_host(vcpu)->notify_count, 0);
+	vcpu->shared.mode = GENERATION | MODE_IN_GUEST;
+	post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
+	assert_int_equal(kick_count, 1);
+	assert_int_equal(harness_host(vcpu)->notify_count, 1);
+	harness_destroy();
+}
+
 static void second_post_before_a_drain_sends_nothing(void **state)
 {
 	struct ph_vcpu *vcpu = prepare(&rows[3]);
@@ -209,6 +239,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(post_notifies_by_the_target_s_state),
 	    cmocka_unit_test(request_kicks_by_the_target_s_state),
+	    cmocka_unit_test(request_kicks_where_a_post_notifies),
 	    cmocka_unit_test(second_post_before_a_drain_sends_nothing),
 	    cmocka_unit_test(second_request_of_the_same_bits_sends_nothing),
 	    cmocka_unit_test(host_cannot_raise_the_core_s_own_requests),
