@@ -2,15 +2,15 @@
 /* What can happen next in a world, and doing it. */
 #include "lab/engine.h"
 
-static void add(struct action *actions, uint32_t *count, enum action_kind kind, uint32_t actor,
-    uint32_t choice)
+static void add(
+    struct action *actions, uint32_t *count, enum action_kind kind, uint32_t actor, uint32_t choice)
 {
 	if (*count == CHOICE_MAX) {
 		failure_set(FAILURE_OVERFLOW, "more enabled actions than CHOICE_MAX");
 		return;
 	}
-	actions[(*count)++] = (struct action){ .kind = (uint8_t)kind, .actor = (uint8_t)actor,
-		.choice = (uint16_t)choice };
+	actions[(*count)++] = (struct action){
+	    .kind = (uint8_t)kind, .actor = (uint8_t)actor, .choice = (uint16_t)choice};
 }
 
 /*
@@ -22,7 +22,7 @@ static bool must_interrupt(uint32_t index)
 	const struct actor_info *info = &engine.actors[index];
 
 	return info->interrupts_open && info->interrupts_open(info->interrupt_arg) &&
-	    info->interrupt_waiting(info->interrupt_arg);
+	       info->interrupt_waiting(info->interrupt_arg);
 }
 
 static bool can_interrupt(uint32_t index)
@@ -71,7 +71,8 @@ void action_do(struct action action)
 		return;
 	case ACTION_HARDWARE:
 		engine.self = ACTOR_MAX + action.actor;
-		engine.hardware[action.actor].step(engine.hardware[action.actor].arg, action.choice);
+		engine.hardware[action.actor].step(
+		    engine.hardware[action.actor].arg, action.choice);
 		return;
 	}
 }

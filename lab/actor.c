@@ -58,17 +58,23 @@ static void log_access(enum event_kind kind, const struct op *op, uint64_t value
 {
 	if (!engine.tracing)
 		return;
-	event_log(&(struct event){ .kind = (uint8_t)kind, .actor = (uint8_t)engine.self,
-	    .size = op->size, .site = op->site, .address = op->address, .value = value, .old = old,
-	    .file = file, .line = line });
+	event_log(&(struct event){.kind = (uint8_t)kind,
+	    .actor = (uint8_t)engine.self,
+	    .size = op->size,
+	    .site = op->site,
+	    .address = op->address,
+	    .value = value,
+	    .old = old,
+	    .file = file,
+	    .line = line});
 }
 
 static void log_text(enum event_kind kind, const char *text, uint64_t value)
 {
 	if (!engine.tracing)
 		return;
-	event_log(&(struct event){ .kind = (uint8_t)kind, .actor = (uint8_t)engine.self, .text = text,
-	    .value = value });
+	event_log(&(struct event){
+	    .kind = (uint8_t)kind, .actor = (uint8_t)engine.self, .text = text, .value = value});
 }
 
 /* Announce what comes next and let the lab choose; interrupts are taken here. */
@@ -226,10 +232,13 @@ void actor_drain(uint32_t index)
 	memset(&actor->stores[STORE_MAX - 1], 0, sizeof(first));
 	engine.self = index;
 	if (engine.tracing)
-		event_log(&(struct event){ .kind = EVENT_DRAIN, .actor = (uint8_t)index,
-		    .size = (uint8_t)(first.where >> SIZE_SHIFT), .address = first.where & ADDRESS_MASK,
-		    .value = first.value });
-	memory_write(first.where & ADDRESS_MASK, (uint32_t)(first.where >> SIZE_SHIFT), first.value);
+		event_log(&(struct event){.kind = EVENT_DRAIN,
+		    .actor = (uint8_t)index,
+		    .size = (uint8_t)(first.where >> SIZE_SHIFT),
+		    .address = first.where & ADDRESS_MASK,
+		    .value = first.value});
+	memory_write(
+	    first.where & ADDRESS_MASK, (uint32_t)(first.where >> SIZE_SHIFT), first.value);
 }
 
 static uint64_t size_mask(uint32_t size)
@@ -237,7 +246,8 @@ static uint64_t size_mask(uint32_t size)
 	return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
 }
 
-/* ---- The operations of core/shared.h ---------------------------------------------------------- */
+/* ---- The operations of core/shared.h ----------------------------------------------------------
+ */
 
 static uint64_t do_load(const struct op *op, const char *file, int line)
 {
@@ -253,11 +263,11 @@ static uint64_t do_load(const struct op *op, const char *file, int line)
 	return value;
 }
 
-uint64_t lab_load(const volatile void *address, uint32_t size, enum core_site site, const char *file,
-    int line)
+uint64_t lab_load(
+    const volatile void *address, uint32_t size, enum core_site site, const char *file, int line)
 {
-	struct op op = { .kind = OP_LOAD, .size = (uint8_t)size, .site = site,
-		.address = (uint64_t)address };
+	struct op op = {
+	    .kind = OP_LOAD, .size = (uint8_t)size, .site = site, .address = (uint64_t)address};
 
 	if (!engine.in_actor)
 		return memory_read(op.address, size);
@@ -273,29 +283,34 @@ static void do_store(const struct op *op, const char *file, int line)
 	struct actor *actor = self();
 
 	if (engine.params.model == LAB_SC || engine.actors[engine.self].is_device) {
-		log_access(EVENT_STORE, op, op->value, memory_read(op->address, op->size), file, line);
+		log_access(
+		    EVENT_STORE, op, op->value, memory_read(op->address, op->size), file, line);
 		memory_write(op->address, op->size, op->value);
 		return;
 	}
 	if (actor->store_count == STORE_MAX) {
-		failure_set(FAILURE_OVERFLOW, "store buffer full: the bound STORE_MAX is too small");
+		failure_set(
+		    FAILURE_OVERFLOW, "store buffer full: the bound STORE_MAX is too small");
 		actor_abandon();
 		return;
 	}
 	log_access(EVENT_BUFFER, op, op->value, 0, file, line);
 	actor->stores[actor->store_count++] = (struct store){
-		.where = op->address | (uint64_t)op->size << SIZE_SHIFT,
-		.value = op->value & size_mask(op->size),
+	    .where = op->address | (uint64_t)op->size << SIZE_SHIFT,
+	    .value = op->value & size_mask(op->size),
 	};
 }
 
 void lab_store(volatile void *address, uint32_t size, uint64_t value, enum core_site site,
     const char *file, int line)
 {
-	struct op op = { .kind = OP_STORE, .size = (uint8_t)size, .site = site,
-		.address = (uint64_t)address, .value = value };
+	struct op op = {.kind = OP_STORE,
+	    .size = (uint8_t)size,
+	    .site = site,
+	    .address = (uint64_t)address,
+	    .value = value};
 	bool is_buffered = engine.params.model == LAB_TSO && engine.in_actor &&
-	    !engine.actors[engine.self].is_device;
+	                   !engine.actors[engine.self].is_device;
 
 	if (!engine.in_actor) {
 		memory_write(op.address, size, value);
@@ -323,8 +338,8 @@ static uint64_t rmw_result(enum lab_rmw op, uint64_t old, uint64_t value, uint64
 	return old;
 }
 
-static uint64_t rmw_unlocked(enum lab_rmw kind, struct op *op, uint64_t value, uint64_t expected,
-    const char *file, int line)
+static uint64_t rmw_unlocked(
+    enum lab_rmw kind, struct op *op, uint64_t value, uint64_t expected, const char *file, int line)
 {
 	uint64_t old;
 
@@ -341,8 +356,8 @@ static uint64_t rmw_unlocked(enum lab_rmw kind, struct op *op, uint64_t value, u
 uint64_t lab_rmw(enum lab_rmw kind, volatile void *address, uint32_t size, uint64_t value,
     uint64_t expected, enum core_site site, const char *file, int line)
 {
-	struct op op = { .kind = OP_RMW, .size = (uint8_t)size, .site = site,
-		.address = (uint64_t)address };
+	struct op op = {
+	    .kind = OP_RMW, .size = (uint8_t)size, .site = site, .address = (uint64_t)address};
 	uint64_t old;
 
 	if (engine.in_actor) {
@@ -361,7 +376,7 @@ uint64_t lab_rmw(enum lab_rmw kind, volatile void *address, uint32_t size, uint6
 
 void lab_fence(enum core_site site, const char *file, int line)
 {
-	struct op op = { .kind = OP_FENCE, .site = site };
+	struct op op = {.kind = OP_FENCE, .site = site};
 
 	if (!engine.in_actor || engine.weak[site] != LAB_STRONG)
 		return;
@@ -389,7 +404,7 @@ bool lab_step(enum core_site site, const char *file, int line)
 
 void lab_lock(volatile uint32_t *lock, const char *file, int line)
 {
-	struct op op = { .kind = OP_LOCK, .size = 4, .address = (uint64_t)lock };
+	struct op op = {.kind = OP_LOCK, .size = 4, .address = (uint64_t)lock};
 
 	if (engine.in_actor)
 		point(&op);
@@ -404,20 +419,22 @@ void lab_unlock(volatile uint32_t *lock, const char *file, int line)
 	lab_store(lock, 4, 0, SITE_NONE, file, line);
 }
 
-/* ---- The operations of lab.h ------------------------------------------------------------------ */
+/* ---- The operations of lab.h ------------------------------------------------------------------
+ */
 
 uint64_t lab_plain_load(const volatile void *address, uint32_t size, const char *file, int line)
 {
 	return lab_load(address, size, SITE_NONE, file, line);
 }
 
-void lab_plain_store(volatile void *address, uint32_t size, uint64_t value, const char *file, int line)
+void lab_plain_store(
+    volatile void *address, uint32_t size, uint64_t value, const char *file, int line)
 {
 	lab_store(address, size, value, SITE_NONE, file, line);
 }
 
-uint64_t lab_plain_xchg(volatile void *address, uint32_t size, uint64_t value, const char *file,
-    int line)
+uint64_t lab_plain_xchg(
+    volatile void *address, uint32_t size, uint64_t value, const char *file, int line)
 {
 	return lab_rmw(LAB_XCHG, address, size, value, 0, SITE_NONE, file, line);
 }
@@ -439,7 +456,7 @@ uint32_t lab_self(void)
 
 uint32_t lab_choose(uint32_t count, const char *what)
 {
-	struct op op = { .kind = OP_CHOICE, .choices = (uint8_t)count };
+	struct op op = {.kind = OP_CHOICE, .choices = (uint8_t)count};
 
 	point(&op);
 	log_text(EVENT_CHOICE, what, engine.resume_choice);
@@ -448,7 +465,7 @@ uint32_t lab_choose(uint32_t count, const char *what)
 
 void lab_wait(bool (*ready)(void *), void *arg, const char *what)
 {
-	struct op op = { .kind = OP_WAIT, .address = (uint64_t)ready, .value = (uint64_t)arg };
+	struct op op = {.kind = OP_WAIT, .address = (uint64_t)ready, .value = (uint64_t)arg};
 
 	point(&op);
 	log_text(EVENT_WAIT, what, 0);
@@ -456,7 +473,7 @@ void lab_wait(bool (*ready)(void *), void *arg, const char *what)
 
 void lab_hardware_step(uint32_t assumption, const char *what)
 {
-	struct op op = { .kind = OP_STEP, .drains = engine.assumed[assumption] };
+	struct op op = {.kind = OP_STEP, .drains = engine.assumed[assumption]};
 
 	if (!engine.in_actor)
 		return;
@@ -469,11 +486,12 @@ void lab_note(const char *what, uint64_t value)
 	log_text(EVENT_NOTE, what, value);
 }
 
-/* ---- Running a program ------------------------------------------------------------------------ */
+/* ---- Running a program ------------------------------------------------------------------------
+ */
 
 static void actor_main(void)
 {
-	struct op end = { .kind = OP_END };
+	struct op end = {.kind = OP_END};
 
 	engine.actors[engine.self].run(engine.actors[engine.self].arg);
 	for (;;)

@@ -16,8 +16,8 @@ static _Noreturn void stop(const char *what)
 
 void arena_map(void)
 {
-	void *where = mmap((void *)ARENA_BASE, 2 * sizeof(struct arena) + SHADOW_OFFSET, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	void *where = mmap((void *)ARENA_BASE, 2 * sizeof(struct arena) + SHADOW_OFFSET,
+	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 	if (where != (void *)ARENA_BASE)
 		stop("cannot map the world at its fixed address");
@@ -40,15 +40,18 @@ void lab_name(const volatile void *address, size_t size, const char *name)
 {
 	if (engine.name_count == NAME_MAX_COUNT)
 		stop("the scenario names more areas than NAME_MAX_COUNT");
-	engine.names[engine.name_count++] = (struct area_name){ (uint64_t)address, size, name };
+	engine.names[engine.name_count++] = (struct area_name){(uint64_t)address, size, name};
 }
 
 static uint32_t add_actor(const char *name, void (*run)(void *), void *arg, bool is_device)
 {
 	if (engine.actor_count == ACTOR_MAX)
 		stop("the scenario has more CPUs and devices than ACTOR_MAX");
-	engine.actors[engine.actor_count] = (struct actor_info){ .name = name, .run = run, .arg = arg,
-		.is_device = is_device, .stack_low = STACK_SIZE - 8 * LINE_SIZE };
+	engine.actors[engine.actor_count] = (struct actor_info){.name = name,
+	    .run = run,
+	    .arg = arg,
+	    .is_device = is_device,
+	    .stack_low = STACK_SIZE - 8 * LINE_SIZE};
 	return engine.actor_count++;
 }
 
@@ -62,16 +65,16 @@ uint32_t lab_device(const char *name, void (*run)(void *), void *arg)
 	return add_actor(name, run, arg, true);
 }
 
-void lab_hardware(const char *name, uint32_t (*choices)(void *), void (*step)(void *, uint32_t),
-    void *arg)
+void lab_hardware(
+    const char *name, uint32_t (*choices)(void *), void (*step)(void *, uint32_t), void *arg)
 {
 	if (engine.hardware_count == HARDWARE_MAX)
 		stop("the scenario has more machines than HARDWARE_MAX");
-	engine.hardware[engine.hardware_count++] = (struct hardware_info){ name, choices, step, arg };
+	engine.hardware[engine.hardware_count++] = (struct hardware_info){name, choices, step, arg};
 }
 
-void lab_interrupts(uint32_t cpu, bool (*open)(void *), bool (*waiting)(void *), void (*take)(void *),
-    void *arg)
+void lab_interrupts(
+    uint32_t cpu, bool (*open)(void *), bool (*waiting)(void *), void (*take)(void *), void *arg)
 {
 	struct actor_info *info = &engine.actors[cpu];
 
@@ -91,7 +94,7 @@ void lab_ignore(void *address, size_t size)
 	}
 	if (engine.ignored_count == IGNORED_MAX)
 		stop("the scenario ignores more areas than IGNORED_MAX");
-	engine.ignored[engine.ignored_count++] = (struct ignored){ address, size };
+	engine.ignored[engine.ignored_count++] = (struct ignored){address, size};
 }
 
 void arena_clear_ignored(void)
@@ -127,7 +130,8 @@ const char *arena_describe(uint64_t address, char *text, size_t size)
 	else if (best->size <= 8)
 		snprintf(text, size, "%s", best->name);
 	else
-		snprintf(text, size, "%s+%#llx", best->name, (unsigned long long)(address - best->address));
+		snprintf(text, size, "%s+%#llx", best->name,
+		    (unsigned long long)(address - best->address));
 	return text;
 }
 

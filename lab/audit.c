@@ -25,23 +25,27 @@ static void candidates(void)
 		const char *kind = site_kind(site);
 
 		if (!strcmp(kind, "STEP"))
-			findings[finding_count++].weakening = (struct lab_weakening){ site, LAB_LEFT_OUT };
+			findings[finding_count++].weakening =
+			    (struct lab_weakening){site, LAB_LEFT_OUT};
 		if (!strcmp(kind, "RMW") || !strcmp(kind, "PUBLISH") || !strcmp(kind, "FENCE"))
-			findings[finding_count++].weakening = (struct lab_weakening){ site, LAB_UNFENCED };
+			findings[finding_count++].weakening =
+			    (struct lab_weakening){site, LAB_UNFENCED};
 		if (!strcmp(kind, "RMW"))
-			findings[finding_count++].weakening = (struct lab_weakening){ site, LAB_UNLOCKED };
+			findings[finding_count++].weakening =
+			    (struct lab_weakening){site, LAB_UNLOCKED};
 	}
 	weakenings_reset(*scenario_all());
 	for (uint32_t i = 0; i < LAB_ASSUMPTION_COUNT; i++) {
 		if (!engine.assumed[i])
 			continue;
 		findings[finding_count++].weakening =
-		    (struct lab_weakening){ LAB_ASSUMED(i), LAB_LEFT_OUT };
+		    (struct lab_weakening){LAB_ASSUMED(i), LAB_LEFT_OUT};
 	}
 }
 
-/* Scenarios by how many senders they are audited with; those that fail as the code is are left out. */
-#define SUBJECT_MAX 64u
+/* Scenarios by how many senders they are audited with; those that fail as the code is are left out.
+ */
+#define SUBJECT_MAX       64u
 #define SMALL_STATE_COUNT 60000u /* audited with two senders as well */
 struct subject {
 	const struct lab_scenario *scenario;
@@ -55,11 +59,11 @@ static bool is_subject(const struct lab_scenario *scenario, const char *only)
 	if (only)
 		return !strcmp(scenario->name, only);
 	return !scenario->mutant_of_bug && scenario->weakenings[0].how == LAB_STRONG &&
-	    scenario->expect_tso == LAB_HOLDS && strncmp(scenario->name, "self-", 5);
+	       scenario->expect_tso == LAB_HOLDS && strncmp(scenario->name, "self-", 5);
 }
 
-static void judge(struct finding *finding, const struct lab_scenario *scenario,
-    const struct options *options)
+static void judge(
+    struct finding *finding, const struct lab_scenario *scenario, const struct options *options)
 {
 	static struct result result;
 
@@ -98,7 +102,8 @@ static void name_of(struct lab_weakening weakening, char *text, size_t size)
 	if (weakening.site >= LAB_ASSUMED(0))
 		snprintf(text, size, "assume %s", assumption_name(weakening.site - LAB_ASSUMED(0)));
 	else
-		snprintf(text, size, "%s %s", site_name(weakening.site), weakness_name(weakening.how));
+		snprintf(
+		    text, size, "%s %s", site_name(weakening.site), weakness_name(weakening.how));
 }
 
 static uint32_t held_count(uint32_t senders)
@@ -117,8 +122,8 @@ static void print_finding(FILE *out, const struct finding *finding)
 	name_of(finding->weakening, name, sizeof(name));
 	if (finding->broken)
 		fprintf(out, "| %s | necessary | %s, %u sender%s, %u steps: %s |\n", name,
-		    finding->broken->name, finding->sender_count, finding->sender_count == 1 ? "" : "s",
-		    finding->step_count, finding->what);
+		    finding->broken->name, finding->sender_count,
+		    finding->sender_count == 1 ? "" : "s", finding->step_count, finding->what);
 	else if (finding->unknown_count)
 		fprintf(out, "| %s | unknown | %u searches cut short by a budget |\n", name,
 		    finding->unknown_count);
@@ -152,11 +157,17 @@ static void judge_all(FILE *out, const struct options *options)
 			snprintf(what, sizeof(what), "%s", result.failure.what);
 		}
 	}
-	fprintf(out, "\nAll that was not shown necessary, weakened at once: %u of %u scenarios hold with one "
-	    "sender.\n", held, held_count(1));
+	fprintf(out,
+	    "\nAll that was not shown necessary, weakened at once: %u of %u scenarios hold with "
+	    "one "
+	    "sender.\n",
+	    held, held_count(1));
 	if (first)
-		fprintf(out, "Shortest failure: `%s`, %u steps: %s. Some of them stand in for each other: one "
-		    "alone may go, not all.\n", first->name, step_count, what);
+		fprintf(out,
+		    "Shortest failure: `%s`, %u steps: %s. Some of them stand in for each other: "
+		    "one "
+		    "alone may go, not all.\n",
+		    first->name, step_count, what);
 }
 
 /* What does not hold with everything in place is set aside, and named. */
@@ -171,18 +182,20 @@ static void find_subjects(FILE *out, const struct options *options, const char *
 
 		if (!is_subject(*s, only) || subject_count == SUBJECT_MAX)
 			continue;
-		*subject = (struct subject){ .scenario = *s };
+		*subject = (struct subject){.scenario = *s};
 		weakenings_reset(*s);
 		for (own.sender_count = 1; own.sender_count <= 2; own.sender_count++) {
 			explore(*s, &own, &result);
-			subject->holds[own.sender_count] = result.status == STATUS_HOLDS &&
+			subject->holds[own.sender_count] =
+			    result.status == STATUS_HOLDS &&
 			    (own.sender_count == 1 || result.state_count <= SMALL_STATE_COUNT);
-			if (result.status != STATUS_HOLDS || result.state_count > SMALL_STATE_COUNT / 4)
+			if (result.status != STATUS_HOLDS ||
+			    result.state_count > SMALL_STATE_COUNT / 4)
 				break;
 		}
 		if (result.status != STATUS_HOLDS && own.sender_count == 1)
-			fprintf(out, "Set aside: `%s` does not hold as the code is (%s).\n\n", (*s)->name,
-			    status_name(result.status));
+			fprintf(out, "Set aside: `%s` does not hold as the code is (%s).\n\n",
+			    (*s)->name, status_name(result.status));
 		subject_count++;
 	}
 	fprintf(out, "Searched: %u scenarios with one sender, %u of them with two, %s.\n\n",

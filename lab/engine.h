@@ -21,8 +21,18 @@
 #define ARENA_BASE 0x10000000000ull
 
 /* What a CPU is about to do; decides whether it can. */
-enum op_kind { OP_END, OP_LOAD, OP_STORE, OP_RMW, OP_RELAXED, OP_FENCE, OP_LOCK, OP_WAIT, OP_STEP,
-	OP_CHOICE };
+enum op_kind {
+	OP_END,
+	OP_LOAD,
+	OP_STORE,
+	OP_RMW,
+	OP_RELAXED,
+	OP_FENCE,
+	OP_LOCK,
+	OP_WAIT,
+	OP_STEP,
+	OP_CHOICE
+};
 
 struct op {
 	uint8_t kind;    /* enum op_kind */
@@ -57,16 +67,16 @@ struct arena {
 	uint8_t shared[SHARED_SIZE] __attribute__((aligned(4096)));
 	uint8_t stacks[ACTOR_MAX][STACK_SIZE] __attribute__((aligned(4096)));
 };
-#define ARENA          ((struct arena *)ARENA_BASE)
+#define ARENA ((struct arena *)ARENA_BASE)
 /*
- * As far behind the world lies a copy of the state that was loaded last.  Not a multiple of a page: a
- * line and its copy would compete for the same set of the cache.
+ * As far behind the world lies a copy of the state that was loaded last.  Not a multiple of a page:
+ * a line and its copy would compete for the same set of the cache.
  */
-#define SHADOW_OFFSET  0x100840u
+#define SHADOW_OFFSET 0x100840u
 _Static_assert(sizeof(struct arena) <= SHADOW_OFFSET, "the copy does not overlap the world");
-#define SHARED_LINES   (SHARED_SIZE / LINE_SIZE)
-#define STORE_LINES    (uint32_t)(STORE_MAX * sizeof(struct store) / LINE_SIZE)
-#define STACK_LINES    (STACK_SIZE / LINE_SIZE)
+#define SHARED_LINES (SHARED_SIZE / LINE_SIZE)
+#define STORE_LINES  (uint32_t)(STORE_MAX * sizeof(struct store) / LINE_SIZE)
+#define STACK_LINES  (STACK_SIZE / LINE_SIZE)
 
 /* Constants of a run: what setup() declared.  Not part of a state. */
 struct actor_info {
@@ -103,8 +113,8 @@ struct ignored {
 
 enum action_kind { ACTION_STEP, ACTION_DRAIN, ACTION_INTERRUPT, ACTION_HARDWARE };
 struct action {
-	uint8_t kind;   /* enum action_kind */
-	uint8_t actor;  /* or number of the hardware */
+	uint8_t kind;  /* enum action_kind */
+	uint8_t actor; /* or number of the hardware */
 	uint16_t choice;
 };
 
@@ -124,19 +134,41 @@ enum lab_status {
 	STATUS_OVERFLOW = 11,
 	STATUS_CRASH = 12,
 	STATUS_SYSTEM = 13,
-	STATUS_UNSOUND = 14, /* an un-annotated shared access, or memory changed behind the lab's back */
+	STATUS_UNSOUND =
+	    14, /* an un-annotated shared access, or memory changed behind the lab's back */
 };
 
-enum failure_kind { FAILURE_NONE, FAILURE_PROPERTY, FAILURE_ASSERTION, FAILURE_ENDLESS,
-	FAILURE_OVERFLOW, FAILURE_CRASH, FAILURE_LASSO, FAILURE_UNANNOTATED };
+enum failure_kind {
+	FAILURE_NONE,
+	FAILURE_PROPERTY,
+	FAILURE_ASSERTION,
+	FAILURE_ENDLESS,
+	FAILURE_OVERFLOW,
+	FAILURE_CRASH,
+	FAILURE_LASSO,
+	FAILURE_UNANNOTATED
+};
 
 struct failure {
 	enum failure_kind kind;
 	char what[160];
 };
 
-enum event_kind { EVENT_LOAD, EVENT_STORE, EVENT_BUFFER, EVENT_DRAIN, EVENT_RMW, EVENT_FENCE,
-	EVENT_INTERRUPT, EVENT_HARDWARE, EVENT_STEP, EVENT_NOTE, EVENT_LOCK, EVENT_WAIT, EVENT_CHOICE };
+enum event_kind {
+	EVENT_LOAD,
+	EVENT_STORE,
+	EVENT_BUFFER,
+	EVENT_DRAIN,
+	EVENT_RMW,
+	EVENT_FENCE,
+	EVENT_INTERRUPT,
+	EVENT_HARDWARE,
+	EVENT_STEP,
+	EVENT_NOTE,
+	EVENT_LOCK,
+	EVENT_WAIT,
+	EVENT_CHOICE
+};
 
 struct event {
 	uint32_t step; /* number of the action it belongs to, from 1 */
@@ -177,7 +209,8 @@ struct engine {
 	bool crash_armed;
 	bool is_watching; /* the second build: watch.c */
 
-	/* A byte a line of shared memory, a bit for 8 bytes: something in this scenario writes it. */
+	/* A byte a line of shared memory, a bit for 8 bytes: something in this scenario writes it.
+	 */
 	uint8_t *written;
 
 	/* Replay only. */
@@ -223,7 +256,8 @@ void action_describe(struct action action, char *text, size_t size);
 /* Same CPU or machine as before? */
 bool action_is_switch(struct action before, struct action after);
 
-/* ---- lines.c: contents of lines by number, shared by the processes of a run; 0 is all zeros ---- */
+/* ---- lines.c: contents of lines by number, shared by the processes of a run; 0 is all zeros ----
+ */
 void lines_reset(void);
 uint32_t lines_intern(const uint8_t *line, uint64_t low, uint64_t high);
 bool lines_are_full(void);
@@ -292,15 +326,15 @@ struct delta_line {
 struct delta {
 	struct hash hash;
 	struct action action;
-	uint32_t index;       /* of the action in the list */
+	uint32_t index; /* of the action in the list */
 	uint32_t buffered;
 	uint32_t stack_lines; /* of the actor that ran */
 	uint32_t line_count;
 	uint32_t pad[7];
 	struct delta_line lines[];
 };
-_Static_assert(sizeof(struct delta) == LINE_SIZE && sizeof(struct delta_line) == 2 * LINE_SIZE,
-    "whole lines");
+_Static_assert(
+    sizeof(struct delta) == LINE_SIZE && sizeof(struct delta_line) == 2 * LINE_SIZE, "whole lines");
 /* Bytes of the delta; at most DELTA_SIZE_MAX. */
 #define DELTA_SIZE_MAX (sizeof(struct delta) + 512u * sizeof(struct delta_line))
 uint32_t world_capture(struct delta *delta, const struct successor *to);
@@ -312,8 +346,8 @@ void world_save_delta(struct record *record, const struct delta *delta);
  * engine.failure with *failed set to the index of the action (or to -1 for the state itself, which
  * is checked when first is 0).
  */
-uint32_t world_expand(const struct record *record, uint32_t first, successor_fn found, void *context,
-    int *failed);
+uint32_t world_expand(
+    const struct record *record, uint32_t first, successor_fn found, void *context, int *failed);
 /* Forget what is hot, set the scenario up, and learn by random walks what changes. */
 void world_prepare(const struct lab_scenario *scenario, const struct lab_params *params);
 /* Memory was changed by action_do(): the next world_load() takes nothing for granted. */
@@ -334,7 +368,7 @@ struct table_slot {
 	uint64_t low, high; /* hash; 0: free */
 	uint64_t parent;    /* low half of the parent's hash */
 	uint32_t depth;
-	uint32_t action;    /* index in the parent's action list */
+	uint32_t action; /* index in the parent's action list */
 };
 struct table {
 	struct table_slot *slots;
@@ -349,8 +383,8 @@ void table_destroy(struct table *table);
 /* Rehash into slot_count slots; no other process may use the table meanwhile. */
 void table_grow(struct table *table, uint64_t slot_count);
 /* Any process.  True when the state is new; *depth is then the depth given, else its own. */
-bool table_insert(struct table *table, struct hash hash, uint64_t parent, uint32_t action,
-    uint32_t *depth);
+bool table_insert(
+    struct table *table, struct hash hash, uint64_t parent, uint32_t action, uint32_t *depth);
 static inline void table_prefetch(const struct table *table, uint64_t low)
 {
 	__builtin_prefetch(&table->slots[low & table->mask], 1);
@@ -364,10 +398,10 @@ struct options {
 	bool has_model;
 	uint32_t sender_count; /* 0: the scenario's default */
 	uint32_t jobs;
-	double seconds;        /* time budget; 0: none */
-	size_t memory;         /* bytes */
+	double seconds; /* time budget; 0: none */
+	size_t memory;  /* bytes */
 	bool reduce, lasso, progress;
-	uint64_t pct_runs;     /* 0: exhaustive search */
+	uint64_t pct_runs; /* 0: exhaustive search */
 };
 
 #define PATH_MAX_ACTIONS 4096u
@@ -375,19 +409,20 @@ struct result {
 	enum lab_status status;
 	bool is_exhaustive;
 	uint64_t state_count, transition_count, quiescent_count, back_edge_count;
-	uint32_t depth;        /* longest shortest path */
-	double seconds;        /* wall clock, with the searches for cycles and for the clearest path */
-	double search_seconds, search_cpu_seconds; /* of the breadth-first search; CPU: of one process */
-	size_t memory;         /* peak, bytes */
+	uint32_t depth; /* longest shortest path */
+	double seconds; /* wall clock, with the searches for cycles and for the clearest path */
+	double search_seconds,
+	    search_cpu_seconds; /* of the breadth-first search; CPU: of one process */
+	size_t memory;          /* peak, bytes */
 	uint32_t hot_bytes;
 	struct failure failure;
-	uint32_t path_count;   /* actions of the counterexample, as indices in the action lists */
-	uint32_t cycle_start;  /* lasso: first action of the cycle; else path_count */
+	uint32_t path_count;  /* actions of the counterexample, as indices in the action lists */
+	uint32_t cycle_start; /* lasso: first action of the cycle; else path_count */
 	uint32_t switch_count;
 	uint8_t path[PATH_MAX_ACTIONS];
 };
-void explore(const struct lab_scenario *scenario, const struct options *options,
-    struct result *result);
+void explore(
+    const struct lab_scenario *scenario, const struct options *options, struct result *result);
 
 /* ---- shortest.c: among the shortest counterexamples the one with fewest CPU switches ---- */
 bool shortest_find(uint32_t length, size_t memory, struct result *result);
@@ -429,7 +464,8 @@ struct replay {
 /* text: at least PATH_MAX_ACTIONS + 256 bytes. */
 void replay_format(const struct lab_scenario *scenario, const struct options *options,
     const struct lab_weakening *extra, const struct result *result, char *text, size_t size);
-/* STATUS_HOLDS, STATUS_BAD_ID, STATUS_OTHER_BUILD or STATUS_UNKNOWN_SCENARIO with a line printed. */
+/* STATUS_HOLDS, STATUS_BAD_ID, STATUS_OTHER_BUILD or STATUS_UNKNOWN_SCENARIO with a line printed.
+ */
 enum lab_status replay_parse(const char *text, struct replay *replay);
 /*
  * Do the path with tracing on, and leave the events in engine.events.  False: the path does not fit

@@ -77,11 +77,12 @@ double cpu_seconds(void)
 
 static void *map(size_t size, bool is_shared)
 {
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, (is_shared ? MAP_SHARED : MAP_PRIVATE) |
-	    MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    (is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED) {
-		fprintf(stderr, "posthorn-lab: cannot reserve %zu MiB of address space\n", size >> 20);
+		fprintf(
+		    stderr, "posthorn-lab: cannot reserve %zu MiB of address space\n", size >> 20);
 		exit(STATUS_MEMORY);
 	}
 	return memory;
@@ -91,7 +92,8 @@ static void stop_with(enum stop why)
 {
 	uint32_t none = STOP_NOT;
 
-	__atomic_compare_exchange_n(&run->stop, &none, why, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	__atomic_compare_exchange_n(
+	    &run->stop, &none, why, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 static bool is_stopped(void)
@@ -108,13 +110,14 @@ static struct record *queue_room(uint32_t size)
 		if ((queue->block_count + 1) * BLOCK_SIZE > run->queue_reserved)
 			return NULL;
 		if (queue->block_count && queue->used < BLOCK_SIZE)
-			*(uint32_t *)(void *)(queue->memory + (queue->block_count - 1) * BLOCK_SIZE +
-			    queue->used + offsetof(struct record, size)) = 0;
+			*(uint32_t *)(void *)(queue->memory +
+			                      (queue->block_count - 1) * BLOCK_SIZE + queue->used +
+			                      offsetof(struct record, size)) = 0;
 		queue->block_count++;
 		queue->used = 0;
 	}
 	return (struct record *)(void *)(queue->memory + (queue->block_count - 1) * BLOCK_SIZE +
-	    queue->used);
+	                                 queue->used);
 }
 
 /* Successors of one state wait here while the table's memory is on its way to the caches. */
@@ -185,7 +188,8 @@ static void expand_block(const uint8_t *block, uint32_t used)
 		if (record->size == 0)
 			return;
 		if (run->level >= DEPTH_MAX)
-			failure_set(FAILURE_OVERFLOW, "deeper than DEPTH_MAX: it never comes to rest");
+			failure_set(
+			    FAILURE_OVERFLOW, "deeper than DEPTH_MAX: it never comes to rest");
 		count = world_expand(record, 0, found, NULL, &failed);
 		me->transition_count += count;
 		me->quiescent_count += count == 0;
@@ -225,7 +229,8 @@ static uint64_t total(size_t offset)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < run->jobs; i++)
-		sum += *(const uint64_t *)(const void *)((const uint8_t *)&run->workers[i] + offset);
+		sum +=
+		    *(const uint64_t *)(const void *)((const uint8_t *)&run->workers[i] + offset);
 	return sum;
 }
 
@@ -234,8 +239,9 @@ static size_t memory_in_use(void)
 	size_t bytes = table_bytes(&run->table) + lines_bytes();
 
 	for (uint32_t i = 0; i < run->jobs; i++)
-		bytes += (run->workers[i].queues[0].block_count + run->workers[i].queues[1].block_count) *
-		    BLOCK_SIZE;
+		bytes += (run->workers[i].queues[0].block_count +
+		             run->workers[i].queues[1].block_count) *
+		         BLOCK_SIZE;
 	return bytes;
 }
 
@@ -284,7 +290,8 @@ static void next_level(void)
 		run->stop = STOP_FULL;
 	if (run->stop == STOP_NOT)
 		grow_table(total(offsetof(struct worker, state_count)),
-		    frontier * BLOCK_SIZE / (sizeof(struct record) + world_hot_bytes() + LINE_SIZE));
+		    frontier * BLOCK_SIZE /
+		        (sizeof(struct record) + world_hot_bytes() + LINE_SIZE));
 	run->claim = 0;
 	run->is_over = run->stop != STOP_NOT;
 	run->level++;
@@ -313,7 +320,8 @@ static void work(uint32_t index, bool progress)
 	while (!run->is_over) {
 		expand_level();
 		if (run->jobs > 1) {
-			/* Memory another process saw change is cold in mine: each looks for itself. */
+			/* Memory another process saw change is cold in mine: each looks for itself.
+			 */
 			world_must_restart();
 			pthread_barrier_wait(&run->barrier);
 		}
@@ -373,8 +381,8 @@ static void run_destroy(void)
 
 static void first_state(void)
 {
-	struct action none = { 0 };
-	struct hash hash = { 0x243f6a8885a308d3ull, 0x13198a2e03707345ull };
+	struct action none = {0};
+	struct hash hash = {0x243f6a8885a308d3ull, 0x13198a2e03707345ull};
 	struct worker *worker = &run->workers[0];
 	uint32_t depth = 0;
 
@@ -523,11 +531,12 @@ static bool explore_once(const struct options *options, double deadline, struct 
 	return !must_restart;
 }
 
-void explore(const struct lab_scenario *scenario, const struct options *options,
-    struct result *result)
+void explore(
+    const struct lab_scenario *scenario, const struct options *options, struct result *result)
 {
-	double start = now_seconds(), deadline = options->seconds > 0 ? start + options->seconds : 0;
-	struct lab_params params = { .model = options->model, .sender_count = options->sender_count };
+	double start = now_seconds(),
+	       deadline = options->seconds > 0 ? start + options->seconds : 0;
+	struct lab_params params = {.model = options->model, .sender_count = options->sender_count};
 
 	memset(result, 0, sizeof(*result));
 	engine.reduce = options->reduce;

@@ -6,9 +6,9 @@
 
 const char *status_name(enum lab_status status)
 {
-	static const char *const names[] = { "holds", "violated", "usage", "unknown-scenario", "bad-id",
-		"other-build", "time-spent", "memory-spent", "nothing-explored", "assertion",
-		"endless-loop", "bound-exceeded", "crash", "system-error", "unsound" };
+	static const char *const names[] = {"holds", "violated", "usage", "unknown-scenario",
+	    "bad-id", "other-build", "time-spent", "memory-spent", "nothing-explored", "assertion",
+	    "endless-loop", "bound-exceeded", "crash", "system-error", "unsound"};
 
 	return names[status];
 }
@@ -73,7 +73,8 @@ void json_result(FILE *out, const struct lab_scenario *scenario, const struct op
 	fprintf(out, ",\n   \"exhaustive\": %s", result->is_exhaustive ? "true" : "false");
 	fprintf(out, ",\n   \"senders\": %u, \"jobs\": %u, \"reduced\": %s", options->sender_count,
 	    options->jobs, options->reduce ? "true" : "false");
-	fprintf(out, ",\n   \"states\": %llu, \"transitions\": %llu, \"quiescent\": %llu, \"depth\": %u",
+	fprintf(out,
+	    ",\n   \"states\": %llu, \"transitions\": %llu, \"quiescent\": %llu, \"depth\": %u",
 	    (unsigned long long)result->state_count, (unsigned long long)result->transition_count,
 	    (unsigned long long)result->quiescent_count, result->depth);
 	fprintf(out, ",\n   \"seconds\": %.3f, \"memory\": %zu, \"log2_collision\": %.1f",

@@ -11,10 +11,10 @@ enum lab_model { LAB_SC, LAB_TSO };
 
 /* How an ordering site (core/sites.h) is weakened. */
 enum lab_weakness {
-	LAB_STRONG,     /* as written */
-	LAB_UNFENCED,   /* RMW: still atomic, but no fence; PUBLISH: a plain store; FENCE: nothing */
-	LAB_UNLOCKED,   /* RMW: a plain load and a plain store */
-	LAB_LEFT_OUT,   /* STEP: not done */
+	LAB_STRONG,   /* as written */
+	LAB_UNFENCED, /* RMW: still atomic, but no fence; PUBLISH: a plain store; FENCE: nothing */
+	LAB_UNLOCKED, /* RMW: a plain load and a plain store */
+	LAB_LEFT_OUT, /* STEP: not done */
 };
 
 /* A site of core/sites.h, or LAB_ASSUMED(an assumption) with LAB_LEFT_OUT: not assumed. */
@@ -25,22 +25,23 @@ struct lab_weakening {
 };
 
 /*
- * What the lab leans on the hardware for.  X(NAME, on by default, what, source).  Each may be turned
- * off in a scenario or by the audit.
+ * What the lab leans on the hardware for.  X(NAME, on by default, what, source).  Each may be
+ * turned off in a scenario or by the audit.
  */
-#define LAB_ASSUMPTION_LIST(X) \
-	X(INTERRUPT_DRAINS, true, "taking an interrupt drains the store buffer", \
-	    "SDM vol. 3, \"Store Buffer\"") \
-	X(ICR_DRAINS, true, "the IPI leaves after earlier stores are visible (xAPIC ICR: UC store)", \
-	    "SDM vol. 3, \"Memory Ordering\"; x2APIC's WRMSR does not") \
-	X(ENTRY_DRAINS, false, "guest entry drains the store buffer", \
+#define LAB_ASSUMPTION_LIST(X)                                                                     \
+	X(INTERRUPT_DRAINS, true, "taking an interrupt drains the store buffer",                   \
+	    "SDM vol. 3, \"Store Buffer\"")                                                        \
+	X(ICR_DRAINS, true,                                                                        \
+	    "the IPI leaves after earlier stores are visible (xAPIC ICR: UC store)",               \
+	    "SDM vol. 3, \"Memory Ordering\"; x2APIC's WRMSR does not")                            \
+	X(ENTRY_DRAINS, false, "guest entry drains the store buffer",                              \
 	    "not promised by SDM or APM; off")
 
 enum lab_assumption {
 #define LAB_ASSUMPTION_ENUM(name, on, what, source) LAB_##name,
 	LAB_ASSUMPTION_LIST(LAB_ASSUMPTION_ENUM)
 #undef LAB_ASSUMPTION_ENUM
-	LAB_ASSUMPTION_COUNT,
+	    LAB_ASSUMPTION_COUNT,
 	LAB_NOTHING_DRAINS = LAB_ASSUMPTION_COUNT,
 };
 
@@ -62,8 +63,8 @@ struct lab_scenario {
 	void (*invariant)(void);
 	void (*quiescent)(void);
 	/*
-	 * What must come true in the end; a fair cycle on which it stays true is a failure.  NULL: some
-	 * CPU has not ended.  A scenario whose CPUs never end sets it.
+	 * What must come true in the end; a fair cycle on which it stays true is a failure.  NULL:
+	 * some CPU has not ended.  A scenario whose CPUs never end sets it.
 	 */
 	bool (*pending)(void);
 	struct lab_weakening weakenings[4]; /* LAB_STRONG ends the list */
@@ -72,13 +73,14 @@ struct lab_scenario {
 };
 
 /* Defines and registers a scenario: LAB_SCENARIO(any_identifier) = { .name = ... }; */
-#define LAB_SCENARIO(id) \
-	static const struct lab_scenario id; \
-	static const struct lab_scenario *const id##_entry \
-	    __attribute__((section("lab_scenarios"), used)) = &id; \
+#define LAB_SCENARIO(id)                                                                           \
+	static const struct lab_scenario id;                                                       \
+	static const struct lab_scenario *const id##_entry                                         \
+	    __attribute__((section("lab_scenarios"), used)) = &id;                                 \
 	static const struct lab_scenario id
 
-/* ---- In setup() ------------------------------------------------------------------------------- */
+/* ---- In setup() -------------------------------------------------------------------------------
+ */
 
 /* Zeroed memory of the world, aligned to 64; page-aligned when size is a multiple of 4096. */
 void *lab_alloc(size_t size, const char *name);
@@ -92,19 +94,20 @@ uint32_t lab_device(const char *name, void (*run)(void *), void *arg);
  * A machine without a program: choices(arg) says how many things it can do now, step(arg, n) does
  * one.  Neither may use the shared operations; both see memory, not store buffers.
  */
-void lab_hardware(const char *name, uint32_t (*choices)(void *), void (*step)(void *, uint32_t),
-    void *arg);
+void lab_hardware(
+    const char *name, uint32_t (*choices)(void *), void (*step)(void *, uint32_t), void *arg);
 /*
  * Interrupts of a CPU: open(arg) is its interrupt flag, waiting(arg) whether one waits; take(arg)
  * runs on the CPU, at any scheduling point where both are true.
  */
-void lab_interrupts(uint32_t cpu, bool (*open)(void *), bool (*waiting)(void *), void (*take)(void *),
-    void *arg);
+void lab_interrupts(
+    uint32_t cpu, bool (*open)(void *), bool (*waiting)(void *), void (*take)(void *), void *arg);
 /* Statistics in the world's memory: set back to zero after every action. */
 void lab_ignore(void *address, size_t size);
 const struct lab_scenario *lab_scenario_now(void);
 
-/* ---- On a CPU --------------------------------------------------------------------------------- */
+/* ---- On a CPU ---------------------------------------------------------------------------------
+ */
 
 uint32_t lab_self(void);
 /* Is the caller on a CPU, or in setup(), a check or a machine's step? */
@@ -113,7 +116,8 @@ bool lab_is_running(void);
 uint32_t lab_choose(uint32_t count, const char *what);
 /* Go on when ready(arg) is true of memory (not of store buffers). */
 void lab_wait(bool (*ready)(void *), void *arg, const char *what);
-/* A step of the CPU that is no memory access; waits for the store buffer if the assumption is on. */
+/* A step of the CPU that is no memory access; waits for the store buffer if the assumption is on.
+ */
 void lab_hardware_step(uint32_t assumption, const char *what);
 
 #define LAB_LOAD(p)     lab_plain_load((p), sizeof(*(p)), __FILE__, __LINE__)
@@ -121,12 +125,14 @@ void lab_hardware_step(uint32_t assumption, const char *what);
 #define LAB_XCHG(p, v)  lab_plain_xchg((p), sizeof(*(p)), (uint64_t)(v), __FILE__, __LINE__)
 #define LAB_FENCE()     lab_plain_fence(__FILE__, __LINE__)
 uint64_t lab_plain_load(const volatile void *address, uint32_t size, const char *file, int line);
-void lab_plain_store(volatile void *address, uint32_t size, uint64_t value, const char *file, int line);
-uint64_t lab_plain_xchg(volatile void *address, uint32_t size, uint64_t value, const char *file,
-    int line);
+void lab_plain_store(
+    volatile void *address, uint32_t size, uint64_t value, const char *file, int line);
+uint64_t lab_plain_xchg(
+    volatile void *address, uint32_t size, uint64_t value, const char *file, int line);
 void lab_plain_fence(const char *file, int line);
 
-/* ---- Anywhere --------------------------------------------------------------------------------- */
+/* ---- Anywhere ---------------------------------------------------------------------------------
+ */
 
 /* The property: false is a counterexample. */
 void lab_check(bool holds, const char *what);

@@ -14,12 +14,12 @@ struct edge {
 };
 
 struct node {
-	uint32_t parent;      /* NONE: the first state */
-	uint32_t edge_start;  /* edges up to the next node's */
-	uint64_t enabled;     /* fairness classes */
-	uint32_t order, low;  /* Tarjan */
+	uint32_t parent;     /* NONE: the first state */
+	uint32_t edge_start; /* edges up to the next node's */
+	uint64_t enabled;    /* fairness classes */
+	uint32_t order, low; /* Tarjan */
 	uint32_t component;
-	uint8_t action;       /* from the parent */
+	uint8_t action; /* from the parent */
 	bool is_pending, is_on_stack;
 };
 _Static_assert(4 * ACTOR_MAX <= 64, "fairness classes fit a word");
@@ -48,12 +48,14 @@ static void found(void *context, const struct record *from, const struct success
 		return;
 	}
 	is_new = table_insert(&graph.table, to->hash, 0, 0, &index);
-	graph.edges[graph.edge_count++] = (struct edge){ .to = index,
-		.kind = (uint8_t)action_class(to->action), .action = (uint8_t)to->index };
+	graph.edges[graph.edge_count++] = (struct edge){
+	    .to = index, .kind = (uint8_t)action_class(to->action), .action = (uint8_t)to->index};
 	if (!is_new)
 		return;
-	graph.nodes[graph.node_count++] = (struct node){ .parent = graph.current,
-		.action = (uint8_t)to->index, .component = NONE, .order = NONE };
+	graph.nodes[graph.node_count++] = (struct node){.parent = graph.current,
+	    .action = (uint8_t)to->index,
+	    .component = NONE,
+	    .order = NONE};
 	graph.tail += world_save((void *)(graph.queue + graph.tail), to->hash, to->action);
 }
 
@@ -92,9 +94,9 @@ static uint64_t power_of_two_below(uint64_t n)
 
 static bool build(const struct options *options, uint64_t state_count, double deadline)
 {
-	struct hash hash = { 1, 1 };
+	struct hash hash = {1, 1};
 	uint32_t index = 0;
-	struct action none = { 0 };
+	struct action none = {0};
 
 	memset(&graph, 0, sizeof(graph));
 	graph.node_max = (uint32_t)(state_count + 2);
@@ -111,8 +113,8 @@ static bool build(const struct options *options, uint64_t state_count, double de
 		world_reset();
 	} while (world_must_restart());
 	table_insert(&graph.table, hash, 0, 0, &index);
-	graph.nodes[graph.node_count++] = (struct node){ .parent = NONE, .component = NONE,
-		.order = NONE };
+	graph.nodes[graph.node_count++] =
+	    (struct node){.parent = NONE, .component = NONE, .order = NONE};
 	graph.tail += world_save((void *)graph.queue, hash, none);
 	for (; graph.current < graph.node_count && !graph.is_full; graph.current++) {
 		expand_node();
@@ -144,7 +146,7 @@ static void enter_node(uint32_t node)
 	graph.nodes[node].order = graph.nodes[node].low = tarjan.order++;
 	graph.nodes[node].is_on_stack = true;
 	tarjan.stack[tarjan.stack_count++] = node;
-	tarjan.frames[tarjan.depth++] = (struct frame){ node, graph.nodes[node].edge_start };
+	tarjan.frames[tarjan.depth++] = (struct frame){node, graph.nodes[node].edge_start};
 }
 
 static void leave_node(uint32_t node)
@@ -215,7 +217,7 @@ static struct component *summarize(void)
 	struct component *all = malloc((tarjan.component_count + 1) * sizeof(*all));
 
 	for (uint32_t i = 0; all && i < tarjan.component_count; i++)
-		all[i] = (struct component){ UINT64_MAX, 0, NONE };
+		all[i] = (struct component){UINT64_MAX, 0, NONE};
 	for (uint32_t i = 0; all && i < graph.node_count; i++) {
 		struct component *component = &all[graph.nodes[i].component];
 

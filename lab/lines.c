@@ -7,10 +7,10 @@
 
 #include "lab/engine.h"
 
-#define LINE_MAX  (1u << 22)
-#define INDEX_MAX (LINE_MAX * 2)
+#define LINE_MAX    (1u << 22)
+#define INDEX_MAX   (LINE_MAX * 2)
 #define INDEX_START (1u << 16)
-#define ROOM 8u /* index entries a line after growing: a level may add many lines */
+#define ROOM        8u /* index entries a line after growing: a level may add many lines */
 
 struct line *lines_table;
 struct line_hash *lines_hashes;
@@ -18,12 +18,12 @@ static uint32_t *lines_index; /* hash table of numbers; 0: free */
 /* Shared by the processes: how many lines there are, and the index's size less one. */
 static struct {
 	uint32_t count, mask;
-} *lines;
+} * lines;
 
 static void *map(size_t size)
 {
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = mmap(
+	    NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED) {
 		fprintf(stderr, "posthorn-lab: no address space for the contents of states\n");
@@ -53,7 +53,8 @@ bool lines_are_full(void)
 
 size_t lines_bytes(void)
 {
-	return lines->count * (sizeof(struct line) + sizeof(struct line_hash) + 2 * sizeof(uint32_t));
+	return lines->count *
+	       (sizeof(struct line) + sizeof(struct line_hash) + 2 * sizeof(uint32_t));
 }
 
 static uint32_t append(const uint8_t *line, uint64_t low, uint64_t high)
@@ -65,7 +66,7 @@ static uint32_t append(const uint8_t *line, uint64_t low, uint64_t high)
 		_exit(STATUS_MEMORY);
 	}
 	memcpy(lines_table[id].content, line, LINE_SIZE);
-	lines_hashes[id] = (struct line_hash){ low, high };
+	lines_hashes[id] = (struct line_hash){low, high};
 	return id;
 }
 
@@ -80,7 +81,7 @@ uint32_t lines_intern(const uint8_t *line, uint64_t low, uint64_t high)
 			if (!fresh)
 				fresh = append(line, low, high);
 			if (__atomic_compare_exchange_n(&lines_index[i], &id, fresh, false,
-			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 				return fresh;
 		}
 		if (lines_hashes[id].low == low && lines_hashes[id].high == high)

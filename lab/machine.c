@@ -4,19 +4,19 @@
 #include "x86/apic.h"
 #include "x86/msr.h"
 
-#define RFLAGS_TF (1ull << 8)
-#define RFLAGS_IF (1ull << 9)
-#define FIRST_CLASS 3u
-#define NOTIFICATION_VECTOR 0xf2u
-#define WAKEUP_VECTOR 0xf1u
-#define LINT_CLASS 12u
-#define DEVICE_CLASS 13u
-#define HANDLER_CLASS 14u
-#define FAST_CLASS 15u
-#define MSR_X2APIC_SELF_IPI 0x83fu
-#define MSR_X2APIC_EOI 0x80bu
-#define MSR_X2APIC_SVR 0x80fu
-#define MSR_X2APIC_LINT0 0x835u
+#define RFLAGS_TF               (1ull << 8)
+#define RFLAGS_IF               (1ull << 9)
+#define FIRST_CLASS             3u
+#define NOTIFICATION_VECTOR     0xf2u
+#define WAKEUP_VECTOR           0xf1u
+#define LINT_CLASS              12u
+#define DEVICE_CLASS            13u
+#define HANDLER_CLASS           14u
+#define FAST_CLASS              15u
+#define MSR_X2APIC_SELF_IPI     0x83fu
+#define MSR_X2APIC_EOI          0x80bu
+#define MSR_X2APIC_SVR          0x80fu
+#define MSR_X2APIC_LINT0        0x835u
 #define VECTOR_OF(vector_class) ((uint8_t)((vector_class) << 4 | 1u))
 
 struct machine *machine;
@@ -27,7 +27,7 @@ static struct model_vmx vmxs[MACHINE_VCPU_MAX];
 static struct ph_pcpu *pcpus[MODEL_PCPU_MAX];
 static const struct ph_platform platform;
 /* Numbers handed to actors; constants. */
-static uint32_t numbers[MODEL_PCPU_MAX] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+static uint32_t numbers[MODEL_PCPU_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
 
 const struct machine_config *machine_config(void)
 {
@@ -44,7 +44,8 @@ static struct model_pcpu *this_pcpu(void)
 {
 	uint32_t self = lab_self();
 
-	return &machine->pcpus[self < MACHINE_VCPU_MAX && vcpus[self] ? machine->vcpus[self].pcpu : self];
+	return &machine->pcpus[self < MACHINE_VCPU_MAX && vcpus[self] ? machine->vcpus[self].pcpu
+	                                                              : self];
 }
 
 static uint32_t this_pcpu_number(void)
@@ -52,7 +53,8 @@ static uint32_t this_pcpu_number(void)
 	return (uint32_t)(this_pcpu() - machine->pcpus);
 }
 
-/* ---- struct ph_platform ------------------------------------------------------------------------ */
+/* ---- struct ph_platform ------------------------------------------------------------------------
+ */
 
 static void irq_disable(void)
 {
@@ -166,7 +168,8 @@ static void start(struct ph_vcpu *vcpu, void *host, uint8_t vector)
 	(void)vector;
 }
 
-/* ---- VMX's verbs -------------------------------------------------------------------------------- */
+/* ---- VMX's verbs --------------------------------------------------------------------------------
+ */
 
 static uint64_t vmcs_read(const struct ph_vcpu *vcpu, void *host, uint32_t field)
 {
@@ -195,7 +198,8 @@ static void set_delivery(struct ph_vcpu *vcpu, void *host, enum ph_delivery deli
 		vmcs->secondary |= SECONDARY_VIRTUAL_INTERRUPTS;
 }
 
-/* ---- The guest's turn -------------------------------------------------------------------------- */
+/* ---- The guest's turn --------------------------------------------------------------------------
+ */
 
 static bool guest_has_event(void *arg)
 {
@@ -209,23 +213,23 @@ static bool guest_has_event(void *arg)
 
 static bool event_is_injected(size_t index)
 {
-	return machine_config()->is_vmx ? vmxs[index].vmcs->entry_intr_info & INTR_INFO_VALID :
-	    vmcbs[index]->event_inj & VMCB_EVENT_VALID;
+	return machine_config()->is_vmx ? vmxs[index].vmcs->entry_intr_info & INTR_INFO_VALID
+	                                : vmcbs[index]->event_inj & VMCB_EVENT_VALID;
 }
 
 static enum model_exit guest_begins(struct machine_vcpu *own, size_t index)
 {
 	bool is_vmx = machine_config()->is_vmx;
 
-	if (machine_config()->deliveries_can_fault && !own->has_faulted && event_is_injected(index) &&
-	    lab_choose(2, "the delivery is cut short")) {
+	if (machine_config()->deliveries_can_fault && !own->has_faulted &&
+	    event_is_injected(index) && lab_choose(2, "the delivery is cut short")) {
 		own->has_faulted = 1;
-		return is_vmx ? model_vmx_enter_faults(&vmxs[index]) :
-		    model_svm_vmrun_faults(vmcbs[index]);
+		return is_vmx ? model_vmx_enter_faults(&vmxs[index])
+		              : model_svm_vmrun_faults(vmcbs[index]);
 	}
 	if (event_is_injected(index))
-		lab_note("guest takes event", is_vmx ? vmxs[index].vmcs->entry_intr_info & 0xff :
-		    vmcbs[index]->event_inj & 0xff);
+		lab_note("guest takes event", is_vmx ? vmxs[index].vmcs->entry_intr_info & 0xff
+		                                     : vmcbs[index]->event_inj & 0xff);
 	if (is_vmx)
 		model_vmx_enter(&vmxs[index]);
 	else
@@ -247,32 +251,33 @@ static enum model_exit guest_runs(struct machine_vcpu *own, size_t index)
 			lab_wait(guest_has_event, own, "guest spins until an event");
 		else
 			lab_hardware_step(LAB_NOTHING_DRAINS, "guest instruction");
-		exit = is_vmx ? model_vmx_step(&vmxs[index], this_pcpu()) :
-		    model_svm_step(vmcbs[index], &own->guest, program, this_pcpu());
+		exit = is_vmx ? model_vmx_step(&vmxs[index], this_pcpu())
+		              : model_svm_step(vmcbs[index], &own->guest, program, this_pcpu());
 	}
 	return exit;
 }
 
 static const char *const exit_names[] = {
-	[EXIT_HOST_INTERRUPT] = "exit: host interrupt",
-	[EXIT_WINDOW] = "exit: interrupt window",
-	[EXIT_NMI_WINDOW] = "exit: NMI window",
-	[EXIT_EOI_WRITE] = "exit: EOI write",
-	[EXIT_EOI_INDUCED] = "exit: EOI-induced",
-	[EXIT_HALT] = "exit: HLT",
-	[EXIT_HANDLED] = "exit: handled by the host",
-	[EXIT_FAST] = "exit: fast path",
-	[EXIT_TPR] = "exit: TPR below threshold",
-	[EXIT_IRET] = "exit: IRET",
-	[EXIT_TRAP] = "exit: #DB",
-	[EXIT_FAULT] = "exit in the middle of a delivery",
+    [EXIT_HOST_INTERRUPT] = "exit: host interrupt",
+    [EXIT_WINDOW] = "exit: interrupt window",
+    [EXIT_NMI_WINDOW] = "exit: NMI window",
+    [EXIT_EOI_WRITE] = "exit: EOI write",
+    [EXIT_EOI_INDUCED] = "exit: EOI-induced",
+    [EXIT_HALT] = "exit: HLT",
+    [EXIT_HANDLED] = "exit: handled by the host",
+    [EXIT_FAST] = "exit: fast path",
+    [EXIT_TPR] = "exit: TPR below threshold",
+    [EXIT_IRET] = "exit: IRET",
+    [EXIT_TRAP] = "exit: #DB",
+    [EXIT_FAULT] = "exit in the middle of a delivery",
 };
 
 static void fast_path(struct ph_vcpu *vcpu)
 {
 	if (machine_config()->fast_self_ipi) {
 		machine->posted[FAST_CLASS]++;
-		lab_check(ph_apic_msr_write(vcpu, MSR_X2APIC_SELF_IPI, VECTOR_OF(FAST_CLASS)) == PH_OK,
+		lab_check(
+		    ph_apic_msr_write(vcpu, MSR_X2APIC_SELF_IPI, VECTOR_OF(FAST_CLASS)) == PH_OK,
 		    "self-IPI refused");
 	} else {
 		machine_post(ph_vcpu_index(vcpu), FAST_CLASS);
@@ -289,7 +294,8 @@ static void enter(struct ph_vcpu *vcpu, void *host)
 		lab_hardware_step(LAB_NOTHING_DRAINS, "interrupts off");
 		this_pcpu()->interrupts_on = 0;
 	}
-	if (machine_config()->fault == MACHINE_EARLY_STEP && (vmcbs[index]->intercept_3 & VMCB_IRET))
+	if (machine_config()->fault == MACHINE_EARLY_STEP &&
+	    (vmcbs[index]->intercept_3 & VMCB_IRET))
 		vmcbs[index]->rflags |= RFLAGS_TF;
 	own->exit = (uint8_t)guest_runs(own, index);
 	if (machine_config()->fault == MACHINE_LOSES_EVENT) {
@@ -313,30 +319,31 @@ static bool fast_exit(struct ph_vcpu *vcpu, void *host)
 }
 
 static const struct ph_platform platform = {
-	.irq_disable = irq_disable,
-	.irq_enable = irq_enable,
-	.irq_save = irq_save,
-	.irq_restore = irq_restore,
-	.enter = enter,
-	.fast_exit = fast_exit,
-	.notify = notify,
-	.kick = kick,
-	.sleep = sleep_until_woken,
-	.wake = wake,
-	.running = running,
-	.vmcs_read = vmcs_read,
-	.vmcs_write = vmcs_write,
-	.set_delivery = set_delivery,
-	.guest_tsc = guest_tsc,
-	.timer_arm = timer_arm,
-	.timer_cancel = nothing,
-	.init = nothing,
-	.start = start,
-	.smi = nothing,
-	.bug = lab_bug,
+    .irq_disable = irq_disable,
+    .irq_enable = irq_enable,
+    .irq_save = irq_save,
+    .irq_restore = irq_restore,
+    .enter = enter,
+    .fast_exit = fast_exit,
+    .notify = notify,
+    .kick = kick,
+    .sleep = sleep_until_woken,
+    .wake = wake,
+    .running = running,
+    .vmcs_read = vmcs_read,
+    .vmcs_write = vmcs_write,
+    .set_delivery = set_delivery,
+    .guest_tsc = guest_tsc,
+    .timer_arm = timer_arm,
+    .timer_cancel = nothing,
+    .init = nothing,
+    .start = start,
+    .smi = nothing,
+    .bug = lab_bug,
 };
 
-/* ---- Threads ----------------------------------------------------------------------------------- */
+/* ---- Threads -----------------------------------------------------------------------------------
+ */
 
 static void handle_exit(struct ph_vcpu *vcpu, struct machine_vcpu *own)
 {
@@ -387,7 +394,8 @@ static void maybe_move(struct ph_vcpu *vcpu, struct machine_vcpu *own)
 		own->has_migrated = 1;
 		move_to(vcpu, own, MODEL_PCPU_MAX - 1);
 	}
-	if (machine_config()->is_preempted && !own->was_preempted && lab_choose(2, "is preempted")) {
+	if (machine_config()->is_preempted && !own->was_preempted &&
+	    lab_choose(2, "is preempted")) {
 		own->was_preempted = 1;
 		move_to(vcpu, own, own->pcpu);
 	}
@@ -410,9 +418,9 @@ static void vcpu_thread(void *arg)
 void machine_post(uint32_t vcpu, uint32_t vector_class)
 {
 	struct ph_msi msi = {
-		.address = MSI_ADDRESS_BASE | (uint64_t)vcpu << MSI_ADDRESS_DEST_SHIFT,
-		.data = VECTOR_OF(vector_class) |
-		    (machine_config()->level ? MSI_DATA_LEVEL | MSI_DATA_ASSERT : 0),
+	    .address = MSI_ADDRESS_BASE | (uint64_t)vcpu << MSI_ADDRESS_DEST_SHIFT,
+	    .data = VECTOR_OF(vector_class) |
+	            (machine_config()->level ? MSI_DATA_LEVEL | MSI_DATA_ASSERT : 0),
 	};
 
 	machine->posted[vector_class]++;
@@ -437,7 +445,8 @@ static void sender(void *arg)
 			ph_vcpu_lint(vcpus[0], 0, true);
 			ph_vcpu_lint(vcpus[0], 0, false);
 		} else {
-			machine_post(0, FIRST_CLASS + (config->same_vector ? 0 : number * posts + i));
+			machine_post(
+			    0, FIRST_CLASS + (config->same_vector ? 0 : number * posts + i));
 		}
 	}
 }
@@ -449,14 +458,16 @@ static void toggler(void *arg)
 	ph_vm_inhibit(vm, PH_INHIBIT_OPTION, false);
 }
 
-/* ---- Interrupts of the host -------------------------------------------------------------------- */
+/* ---- Interrupts of the host --------------------------------------------------------------------
+ */
 
 static struct model_pcpu *pcpu_of(void *arg)
 {
 	uint32_t number = *(uint32_t *)arg;
 
-	return &machine->pcpus[number < MACHINE_VCPU_MAX && vcpus[number] ?
-		machine->vcpus[number].pcpu : number];
+	return &machine
+	            ->pcpus[number < MACHINE_VCPU_MAX && vcpus[number] ? machine->vcpus[number].pcpu
+	                                                               : number];
 }
 
 static bool interrupts_open(void *arg)
@@ -493,7 +504,8 @@ static void interrupt_take(void *arg)
 	pcpu->interrupts_on = 1;
 }
 
-/* ---- The wire, a device line, pCPUs without a thread -------------------------------------------- */
+/* ---- The wire, a device line, pCPUs without a thread --------------------------------------------
+ */
 
 static uint32_t wire_choices(void *arg)
 {
@@ -578,20 +590,22 @@ static void idle_step(void *arg, uint32_t choice)
 	}
 }
 
-/* ---- Setup ------------------------------------------------------------------------------------- */
+/* ---- Setup -------------------------------------------------------------------------------------
+ */
 
 static void make_vmx(uint32_t index, struct ph_vcpu_config *config)
 {
 	struct model_vmx *vmx = &vmxs[index];
 
 	*vmx = (struct model_vmx){
-		.vmcs = lab_alloc(sizeof(struct model_vmcs), "VMCS"),
-		.guest = &machine->vcpus[index].guest,
-		.program = machine_config()->program,
-		.page = config->apic_page,
-		.pid = config->pid,
-		.fault = machine_config()->fault == MACHINE_KEEPS_ON ? VMX_KEEPS_ON :
-		    machine_config()->fault == MACHINE_EOI_CLEARS_SVI ? VMX_EOI_CLEARS_SVI : VMX_RIGHT,
+	    .vmcs = lab_alloc(sizeof(struct model_vmcs), "VMCS"),
+	    .guest = &machine->vcpus[index].guest,
+	    .program = machine_config()->program,
+	    .page = config->apic_page,
+	    .pid = config->pid,
+	    .fault = machine_config()->fault == MACHINE_KEEPS_ON         ? VMX_KEEPS_ON
+	             : machine_config()->fault == MACHINE_EOI_CLEARS_SVI ? VMX_EOI_CLEARS_SVI
+	                                                                 : VMX_RIGHT,
 	};
 	config->backend = PH_BACKEND_VMX;
 	config->delivery = machine_config()->delivery;
@@ -614,12 +628,12 @@ static void make_svm(uint32_t index, struct ph_vcpu_config *config)
 static void make_vcpu(uint32_t index)
 {
 	struct ph_vcpu_config config = {
-		.backend = PH_BACKEND_SVM,
-		.apic_id = index,
-		.is_bsp = true,
-		.host = &machine->vcpus[index],
-		.apic_page = lab_alloc(4096, "apic page"),
-		.pid = lab_alloc(64, "PID"),
+	    .backend = PH_BACKEND_SVM,
+	    .apic_id = index,
+	    .is_bsp = true,
+	    .host = &machine->vcpus[index],
+	    .apic_page = lab_alloc(4096, "apic page"),
+	    .pid = lab_alloc(64, "PID"),
 	};
 	void *memory = lab_alloc(ph_vcpu_size(), "vcpu");
 	uint64_t base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP;
@@ -666,10 +680,10 @@ void lab_ignore_counters(struct ph_vcpu *vcpu, size_t size)
 static void make_vm(uint32_t vcpu_count)
 {
 	struct ph_vm_config config = {
-		.platform = &platform,
-		.vcpu_count = vcpu_count,
-		.tsc_khz = 1000000,
-		.apic_timer_khz = 1000000,
+	    .platform = &platform,
+	    .vcpu_count = vcpu_count,
+	    .tsc_khz = 1000000,
+	    .apic_timer_khz = 1000000,
 	};
 
 	machine = lab_alloc(sizeof(*machine), "machine");
@@ -678,7 +692,8 @@ static void make_vm(uint32_t vcpu_count)
 		config.notification_vector = NOTIFICATION_VECTOR;
 		config.wakeup_vector = WAKEUP_VECTOR;
 		for (uint32_t i = 0; i < MODEL_PCPU_MAX; i++)
-			pcpus[i] = ph_pcpu_init(lab_alloc(ph_pcpu_size(), "wake list"), &platform, i);
+			pcpus[i] =
+			    ph_pcpu_init(lab_alloc(ph_pcpu_size(), "wake list"), &platform, i);
 	}
 	__builtin_memset(vcpus, 0, sizeof(vcpus));
 	for (uint32_t i = 0; i < MODEL_PCPU_MAX; i++)
@@ -691,7 +706,8 @@ static void make_vm(uint32_t vcpu_count)
 
 void machine_setup(const struct lab_params *params)
 {
-	static const char *const names[] = { "sender 0", "sender 1", "sender 2", "sender 3", "sender 4" };
+	static const char *const names[] = {
+	    "sender 0", "sender 1", "sender 2", "sender 3", "sender 4"};
 	const struct machine_config *config = machine_config();
 
 	make_vm(1);
@@ -710,7 +726,8 @@ void machine_setup(const struct lab_params *params)
 		lab_hardware("idle pCPUs", idle_choices, idle_step, NULL);
 }
 
-/* ---- Properties -------------------------------------------------------------------------------- */
+/* ---- Properties --------------------------------------------------------------------------------
+ */
 
 void machine_nothing_pending(void)
 {
@@ -719,11 +736,11 @@ void machine_nothing_pending(void)
 
 	for (uint32_t i = 0; i < MODEL_GUEST_VECTORS; i++)
 		lab_check(!machine->posted[i] || guest->taken[i],
-		    own->is_asleep ? "an interrupt is pending and its vCPU sleeps" :
-		    "an interrupt is pending and its vCPU spins in the guest");
+		    own->is_asleep ? "an interrupt is pending and its vCPU sleeps"
+		                   : "an interrupt is pending and its vCPU spins in the guest");
 	lab_check(own->request_seen == own->request_posted,
-	    own->is_asleep ? "a request waits and its vCPU sleeps" :
-	    "a request waits and its vCPU spins in the guest");
+	    own->is_asleep ? "a request waits and its vCPU sleeps"
+	                   : "a request waits and its vCPU spins in the guest");
 	lab_check(!machine->nmi_posted || guest->nmi_taken, "an NMI was lost");
 }
 
@@ -736,9 +753,11 @@ void machine_nothing_invented(void)
 		is_invented |= guest->taken[i] > machine->posted[i];
 	lab_check(!is_invented, "an interrupt was taken twice");
 	lab_check(guest->nmi_taken <= machine->nmi_posted, "an NMI was taken twice");
-	lab_check(!guest->is_broken, "an interrupt came through a handler of its own or a higher class");
+	lab_check(
+	    !guest->is_broken, "an interrupt came through a handler of its own or a higher class");
 	lab_check(guest->stray_traps == 0, "the guest sees a single-step trap that is not its own");
 	lab_check(!machine_config()->is_vmx || machine_config()->toggles ||
-		machine_config()->delivery == PH_DELIVERY_INJECTED || machine->window_count == 0,
+	              machine_config()->delivery == PH_DELIVERY_INJECTED ||
+	              machine->window_count == 0,
 	    "an interrupt-window exit although delivery is virtual");
 }

@@ -28,31 +28,32 @@ enum machine_fault {
 
 /* A scenario's constants; .data of its struct lab_scenario. */
 struct machine_config {
-	const uint8_t *program;      /* enum model_instruction; the last one repeats */
+	const uint8_t *program; /* enum model_instruction; the last one repeats */
 	bool is_vmx;
-	enum ph_delivery delivery;   /* VMX */
+	enum ph_delivery delivery; /* VMX */
 	enum machine_fault fault;
-	uint32_t posts_each;         /* interrupts of each sender; 0: 1 */
-	bool same_vector;            /* all senders post the same vector */
-	bool nmis;                   /* the senders send NMIs */
-	bool requests;               /* the senders raise host requests */
-	bool deliveries_can_fault;   /* an injected event's delivery may be cut short by an exit, once */
-	bool migrates;               /* the vCPU moves to another pCPU between two entries, once */
-	bool is_preempted;           /* put and loaded again on its pCPU between two entries, once */
-	bool handler_posts;          /* a device's host interrupt on the vCPU's own pCPU posts a vector */
-	bool device_posts;           /* VT-d: a device posts a vector by itself */
-	bool toggles;                /* someone inhibits the fast delivery and allows it again */
-	bool level;                  /* the senders' interrupts are level-triggered MSIs */
-	bool lint;                   /* the senders raise LINT0, an edge with a vector of its own */
-	bool nests;                  /* handlers open interrupts before their EOI */
-	bool fast_self_ipi;          /* the fast path writes the self-IPI register; else it posts an MSI */
+	uint32_t posts_each;       /* interrupts of each sender; 0: 1 */
+	bool same_vector;          /* all senders post the same vector */
+	bool nmis;                 /* the senders send NMIs */
+	bool requests;             /* the senders raise host requests */
+	bool deliveries_can_fault; /* an injected event's delivery may be cut short by an exit, once
+	                            */
+	bool migrates;             /* the vCPU moves to another pCPU between two entries, once */
+	bool is_preempted;         /* put and loaded again on its pCPU between two entries, once */
+	bool handler_posts; /* a device's host interrupt on the vCPU's own pCPU posts a vector */
+	bool device_posts;  /* VT-d: a device posts a vector by itself */
+	bool toggles;       /* someone inhibits the fast delivery and allows it again */
+	bool level;         /* the senders' interrupts are level-triggered MSIs */
+	bool lint;          /* the senders raise LINT0, an edge with a vector of its own */
+	bool nests;         /* handlers open interrupts before their EOI */
+	bool fast_self_ipi; /* the fast path writes the self-IPI register; else it posts an MSI */
 };
 
 /* All of the machine that is not libposthorn's; in the world. */
 struct machine_vcpu {
 	struct model_guest guest;
-	uint8_t exit;           /* enum model_exit, until it is handled */
-	uint8_t wake_count;     /* wake() without its sleep() */
+	uint8_t exit;       /* enum model_exit, until it is handled */
+	uint8_t wake_count; /* wake() without its sleep() */
 	uint8_t is_asleep;
 	uint8_t pcpu;
 	uint8_t has_faulted, has_migrated, was_preempted;
@@ -84,8 +85,8 @@ void machine_post(uint32_t vcpu, uint32_t vector_class);
 const struct machine_config *machine_config(void);
 void lab_ignore_counters(struct ph_vcpu *vcpu, size_t size);
 
-#define MACHINE_SCENARIO \
-	.setup = machine_setup, .invariant = machine_nothing_invented, \
+#define MACHINE_SCENARIO                                                                           \
+	.setup = machine_setup, .invariant = machine_nothing_invented,                             \
 	.quiescent = machine_nothing_pending
 
 #endif

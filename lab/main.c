@@ -12,31 +12,33 @@
 #define ID_SIZE (PATH_MAX_ACTIONS + 1024u)
 
 static const char usage[] =
-"Usage: posthorn lab COMMAND [OPTION...]\n"
-"Search every interleaving of Posthorn's delivery code.\n"
-"\n"
-"  list                       the scenarios and their questions\n"
-"  run [NAME...]              explore; all scenarios when none is named\n"
-"  replay ID [--gdb]          print a counterexample again, or step it in gdb\n"
-"  report DIR [NAME...]       write one HTML page for each counterexample\n"
-"  audit [NAME]               weaken every ordering site, one at a time and all at once\n"
-"\n"
-"  --model sc|tso             memory model (default tso)\n"
-"  --senders N                number of senders, where a scenario has them\n"
-"  --jobs J                   processes (default 1)\n"
-"  --budget TIME              stop after TIME, such as 30s, 5m (default 10m)\n"
-"  --memory SIZE              stop at SIZE, such as 500M, 3G (default 3500M)\n"
-"  --weaken SITE[=HOW]        weaken an ordering site (unfenced, unlocked, left-out)\n"
-"  --pct N                    N random-priority schedules instead of the exhaustive search\n"
-"  --no-reduction             a scheduling point at every access\n"
-"  --no-lasso                 no search for endless fair cycles\n"
-"  --json                     results as JSON on standard output\n"
-"  --help, --version\n"
-"\n"
-"Exit status: 0 holds (or, for several scenarios, each as expected), 1 violated, 2 usage,\n"
-"3 unknown scenario, 4 not a replay id, 5 id of another build, 6 time spent (or PCT found nothing),\n"
-"7 memory spent, 8 nothing explored, 9 assertion in the code, 10 endless loop between two scheduling\n"
-"points, 11 a bound of the lab exceeded, 12 crash in the code, 13 system error, 14 unsound.\n";
+    "Usage: posthorn lab COMMAND [OPTION...]\n"
+    "Search every interleaving of Posthorn's delivery code.\n"
+    "\n"
+    "  list                       the scenarios and their questions\n"
+    "  run [NAME...]              explore; all scenarios when none is named\n"
+    "  replay ID [--gdb]          print a counterexample again, or step it in gdb\n"
+    "  report DIR [NAME...]       write one HTML page for each counterexample\n"
+    "  audit [NAME]               weaken every ordering site, one at a time and all at once\n"
+    "\n"
+    "  --model sc|tso             memory model (default tso)\n"
+    "  --senders N                number of senders, where a scenario has them\n"
+    "  --jobs J                   processes (default 1)\n"
+    "  --budget TIME              stop after TIME, such as 30s, 5m (default 10m)\n"
+    "  --memory SIZE              stop at SIZE, such as 500M, 3G (default 3500M)\n"
+    "  --weaken SITE[=HOW]        weaken an ordering site (unfenced, unlocked, left-out)\n"
+    "  --pct N                    N random-priority schedules instead of the exhaustive search\n"
+    "  --no-reduction             a scheduling point at every access\n"
+    "  --no-lasso                 no search for endless fair cycles\n"
+    "  --json                     results as JSON on standard output\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit status: 0 holds (or, for several scenarios, each as expected), 1 violated, 2 usage,\n"
+    "3 unknown scenario, 4 not a replay id, 5 id of another build, 6 time spent (or PCT found "
+    "nothing),\n"
+    "7 memory spent, 8 nothing explored, 9 assertion in the code, 10 endless loop between two "
+    "scheduling\n"
+    "points, 11 a bound of the lab exceeded, 12 crash in the code, 13 system error, 14 unsound.\n";
 
 struct command {
 	struct options options;
@@ -66,24 +68,37 @@ static int bad_usage(const char *what, const char *value)
 	return STATUS_USAGE;
 }
 
-enum { OPT_MODEL = 256, OPT_SENDERS, OPT_JOBS, OPT_BUDGET, OPT_MEMORY, OPT_WEAKEN, OPT_PCT,
-	OPT_NO_REDUCTION, OPT_NO_LASSO, OPT_JSON, OPT_GDB, OPT_HELP, OPT_VERSION };
+enum {
+	OPT_MODEL = 256,
+	OPT_SENDERS,
+	OPT_JOBS,
+	OPT_BUDGET,
+	OPT_MEMORY,
+	OPT_WEAKEN,
+	OPT_PCT,
+	OPT_NO_REDUCTION,
+	OPT_NO_LASSO,
+	OPT_JSON,
+	OPT_GDB,
+	OPT_HELP,
+	OPT_VERSION
+};
 
 static const struct option long_options[] = {
-	{ "model", required_argument, NULL, OPT_MODEL },
-	{ "senders", required_argument, NULL, OPT_SENDERS },
-	{ "jobs", required_argument, NULL, OPT_JOBS },
-	{ "budget", required_argument, NULL, OPT_BUDGET },
-	{ "memory", required_argument, NULL, OPT_MEMORY },
-	{ "weaken", required_argument, NULL, OPT_WEAKEN },
-	{ "pct", required_argument, NULL, OPT_PCT },
-	{ "no-reduction", no_argument, NULL, OPT_NO_REDUCTION },
-	{ "no-lasso", no_argument, NULL, OPT_NO_LASSO },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "gdb", no_argument, NULL, OPT_GDB },
-	{ "help", no_argument, NULL, OPT_HELP },
-	{ "version", no_argument, NULL, OPT_VERSION },
-	{ NULL, 0, NULL, 0 },
+    {"model", required_argument, NULL, OPT_MODEL},
+    {"senders", required_argument, NULL, OPT_SENDERS},
+    {"jobs", required_argument, NULL, OPT_JOBS},
+    {"budget", required_argument, NULL, OPT_BUDGET},
+    {"memory", required_argument, NULL, OPT_MEMORY},
+    {"weaken", required_argument, NULL, OPT_WEAKEN},
+    {"pct", required_argument, NULL, OPT_PCT},
+    {"no-reduction", no_argument, NULL, OPT_NO_REDUCTION},
+    {"no-lasso", no_argument, NULL, OPT_NO_LASSO},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"gdb", no_argument, NULL, OPT_GDB},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {NULL, 0, NULL, 0},
 };
 
 static bool parse_number(const char *text, unsigned long max, unsigned long *value)
@@ -97,7 +112,7 @@ static bool parse_number(const char *text, unsigned long max, unsigned long *val
 
 static int set_limit(struct command *command, int option)
 {
-	static const double seconds[] = { 1, 60, 3600 }, bytes[] = { 1024, 1048576, 1073741824 };
+	static const double seconds[] = {1, 60, 3600}, bytes[] = {1024, 1048576, 1073741824};
 	double value;
 
 	if (option == OPT_BUDGET) {
@@ -160,30 +175,35 @@ static int set_option(struct command *command, int option)
 	}
 }
 
-/* ---- Commands --------------------------------------------------------------------------------- */
+/* ---- Commands ---------------------------------------------------------------------------------
+ */
 
 /* Questions that wait for code; named so that nobody takes their absence for an answer. */
 static const char later[] =
-"later, not searched:\n"
-"  nested-device-post         a device posts just before an entry into L2 and L1 owns the interrupt: a\n"
-"                             nested exit? (thread 000, bug 3; needs the nested core)\n"
-"  mode-word                  generation and state in one word against a plain word, counting spurious\n"
-"                             IPIs (thread 002; needs the nested core's sender)\n"
-"  avic                       AVIC and x2AVIC (thread 003)\n";
+    "later, not searched:\n"
+    "  nested-device-post         a device posts just before an entry into L2 and L1 owns the "
+    "interrupt: a\n"
+    "                             nested exit? (thread 000, bug 3; needs the nested core)\n"
+    "  mode-word                  generation and state in one word against a plain word, counting "
+    "spurious\n"
+    "                             IPIs (thread 002; needs the nested core's sender)\n"
+    "  avic                       AVIC and x2AVIC (thread 003)\n";
 
 static int list_scenarios(void)
 {
 	for (const struct lab_scenario *const *s = scenario_all(); *s; s++) {
-		struct lab_params params = { LAB_TSO, scenario_senders(*s, 0) };
+		struct lab_params params = {LAB_TSO, scenario_senders(*s, 0)};
 		uint32_t devices = 0;
 
 		weakenings_reset(*s);
 		world_prepare(*s, &params);
 		for (uint32_t i = 0; i < engine.actor_count; i++)
 			devices += engine.actors[i].is_device;
-		printf("%-28s %s\n%-28s %u CPUs, %u devices, %u machines; %s; expected: sc %s, tso %s\n",
+		printf("%-28s %s\n%-28s %u CPUs, %u devices, %u machines; %s; expected: sc %s, tso "
+		       "%s\n",
 		    (*s)->name, (*s)->question, "", engine.actor_count - devices, devices,
-		    engine.hardware_count, (*s)->bounds, (*s)->expect_sc == LAB_HOLDS ? "holds" : "fails",
+		    engine.hardware_count, (*s)->bounds,
+		    (*s)->expect_sc == LAB_HOLDS ? "holds" : "fails",
 		    (*s)->expect_tso == LAB_HOLDS ? "holds" : "fails");
 	}
 	fputs(later, stdout);
@@ -209,9 +229,11 @@ static void print_verdict(const struct lab_scenario *scenario, const struct opti
 		    scenario->name, (unsigned long long)result->state_count);
 		print_bounds(scenario, options);
 	} else if (result->status == STATUS_TIME || result->status == STATUS_MEMORY) {
-		printf("%s: bounded: %s budget spent; no violation in the states covered, depth %u; "
-		    "not a verdict", scenario->name,
-		    result->status == STATUS_TIME ? "time" : "memory", result->depth);
+		printf(
+		    "%s: bounded: %s budget spent; no violation in the states covered, depth %u; "
+		    "not a verdict",
+		    scenario->name, result->status == STATUS_TIME ? "time" : "memory",
+		    result->depth);
 	} else if (result->status == STATUS_EMPTY) {
 		printf("%s: explored nothing: the scenario has no action", scenario->name);
 	} else {
@@ -224,13 +246,12 @@ static void print_verdict(const struct lab_scenario *scenario, const struct opti
 		printf("replay: posthorn lab replay '%s'", id);
 	}
 	printf("\n  %llu states, %llu transitions, depth %u, %.2f s; search %.2f s, %.2f M "
-	    "transitions/s (%.2f a CPU second); %zu MiB, chance of a hash collision < 2^%.0f\n",
+	       "transitions/s (%.2f a CPU second); %zu MiB, chance of a hash collision < 2^%.0f\n",
 	    (unsigned long long)result->state_count, (unsigned long long)result->transition_count,
-	    result->depth, result->seconds,
-	    result->search_seconds,
+	    result->depth, result->seconds, result->search_seconds,
 	    (double)result->transition_count / (result->search_seconds + 1e-9) / 1e6,
-	    (double)result->transition_count / options->jobs /
-		(result->search_cpu_seconds + 1e-9) / 1e6,
+	    (double)result->transition_count / options->jobs / (result->search_cpu_seconds + 1e-9) /
+	        1e6,
 	    result->memory >> 20, ceil(collision_bound(result->state_count)));
 	fflush(stdout);
 }
@@ -251,10 +272,11 @@ static void run_one(struct command *command, const struct lab_scenario *scenario
 	replay_format(scenario, options, command->extra, result, id, ID_SIZE);
 }
 
-static bool is_expected(const struct lab_scenario *scenario, const struct options *options,
-    const struct result *result)
+static bool is_expected(
+    const struct lab_scenario *scenario, const struct options *options, const struct result *result)
 {
-	enum lab_expect expect = options->model == LAB_TSO ? scenario->expect_tso : scenario->expect_sc;
+	enum lab_expect expect =
+	    options->model == LAB_TSO ? scenario->expect_tso : scenario->expect_sc;
 
 	if (expect == LAB_HOLDS)
 		return result->status == STATUS_HOLDS;
@@ -314,9 +336,10 @@ static int check_names(char **names, int count)
 
 static int run_gdb(const struct command *command, const char *id)
 {
-	execlp("gdb", "gdb", "-q", "-ex", "set breakpoint pending on", "-ex", "break replay_stop", "-ex",
-	    "run", "--args", command->self, "replay", id, (char *)NULL);
-	fprintf(stderr, "posthorn-lab: cannot start gdb: %s; apt-get install gdb\n", strerror(errno));
+	execlp("gdb", "gdb", "-q", "-ex", "set breakpoint pending on", "-ex", "break replay_stop",
+	    "-ex", "run", "--args", command->self, "replay", id, (char *)NULL);
+	fprintf(
+	    stderr, "posthorn-lab: cannot start gdb: %s; apt-get install gdb\n", strerror(errno));
 	return STATUS_SYSTEM;
 }
 
@@ -324,7 +347,7 @@ static int run_gdb(const struct command *command, const char *id)
 static void learn_again(struct command *command, struct replay *replay)
 {
 	static struct result ignored;
-	struct lab_params params = { replay->options.model, replay->options.sender_count };
+	struct lab_params params = {replay->options.model, replay->options.sender_count};
 
 	engine.reduce = replay->options.reduce;
 	world_prepare(replay->scenario, &params);
@@ -406,16 +429,21 @@ static int dispatch(struct command *command, char **words, int count)
 	}
 	if (!strcmp(words[0], "audit") && count <= 2) {
 		status = check_names(words + 1, count - 1);
-		return status ? status :
-		    (int)audit_run(&command->options, count == 2 ? words[1] : NULL, stdout);
+		return status ? status
+		              : (int)audit_run(
+		                    &command->options, count == 2 ? words[1] : NULL, stdout);
 	}
 	return bad_usage("unknown command, or too few or too many words", words[0]);
 }
 
 int main(int argc, char **argv)
 {
-	struct command command = { .options = { .model = LAB_TSO, .jobs = 1, .seconds = 600,
-		.memory = (size_t)3500 << 20, .reduce = true, .lasso = true } };
+	struct command command = {.options = {.model = LAB_TSO,
+	                              .jobs = 1,
+	                              .seconds = 600,
+	                              .memory = (size_t)3500 << 20,
+	                              .reduce = true,
+	                              .lasso = true}};
 	int option, status;
 
 	command.self = argv[0];

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Above the exhaustive limit: random priorities with a few change points (PCT).  Never "exhaustive". */
+/* Above the exhaustive limit: random priorities with a few change points (PCT).  Never
+ * "exhaustive". */
 #include <stdlib.h>
 
 #include "lab/engine.h"
 
-#define STEP_MAX     3000u
-#define CHANGE_MAX   4u
-#define CLASS_COUNT  64u
+#define STEP_MAX    3000u
+#define CHANGE_MAX  4u
+#define CLASS_COUNT 64u
 
 static uint64_t seed;
 
@@ -88,8 +89,8 @@ void pct_run(const struct options *options, double deadline, struct result *resu
 {
 	struct record *first = aligned_alloc(LINE_SIZE, world_size());
 	uint32_t length = 16;
-	struct hash hash = { 1, 1 };
-	struct action none = { 0 };
+	struct hash hash = {1, 1};
+	struct action none = {0};
 
 	result->status = STATUS_TIME;
 	if (!first)
@@ -115,6 +116,7 @@ void pct_run(const struct options *options, double deadline, struct result *resu
 		return;
 	}
 	result->failure = engine.failure;
-	result->status = engine.failure.kind == FAILURE_ASSERTION ? STATUS_ASSERTION : STATUS_VIOLATED;
+	result->status =
+	    engine.failure.kind == FAILURE_ASSERTION ? STATUS_ASSERTION : STATUS_VIOLATED;
 	engine.failure.kind = FAILURE_NONE;
 }

@@ -53,17 +53,19 @@ void replay_format(const struct lab_scenario *scenario, const struct options *op
 			at += snprintf(text + at, size - (size_t)at, "+%s",
 			    assumption_name(extra[i].site - LAB_ASSUMED(0)));
 		else
-			at += snprintf(text + at, size - (size_t)at, "+%s=%s", site_name(extra[i].site),
-			    weakness_name(extra[i].how));
+			at += snprintf(text + at, size - (size_t)at, "+%s=%s",
+			    site_name(extra[i].site), weakness_name(extra[i].how));
 	}
-	at += snprintf(text + at, size - (size_t)at, ":%08x:%08x:", build_sum(), replay_written_sum());
+	at += snprintf(
+	    text + at, size - (size_t)at, ":%08x:%08x:", build_sum(), replay_written_sum());
 	for (uint32_t i = 0; i < result->path_count && (size_t)at + 16 < size; i++) {
 		if (i == result->cycle_start)
 			text[at++] = '~';
 		text[at++] = digits[result->path[i]];
 	}
 	text[at] = 0;
-	snprintf(text + at, size - (size_t)at, ":%02x", checksum(2166136261u, text, (size_t)at) & 0xff);
+	snprintf(
+	    text + at, size - (size_t)at, ":%02x", checksum(2166136261u, text, (size_t)at) & 0xff);
 }
 
 static enum lab_status bad(const char *what)
@@ -143,8 +145,10 @@ enum lab_status replay_parse(const char *text, struct replay *replay)
 		return bad("its actions are not legible");
 	*options++ = 0;
 	if (strtoul(field[1], NULL, 16) != build_sum()) {
-		fprintf(stderr, "posthorn-lab: this id is from another build of posthorn-lab; "
-		    "run the scenario again: posthorn lab run %s\n", field[0]);
+		fprintf(stderr,
+		    "posthorn-lab: this id is from another build of posthorn-lab; "
+		    "run the scenario again: posthorn lab run %s\n",
+		    field[0]);
 		return STATUS_OTHER_BUILD;
 	}
 	replay->scenario = scenario_find(field[0]);
@@ -166,8 +170,8 @@ static void log_hardware(struct action action)
 	if (!text)
 		return;
 	snprintf(text, 96, "%s", engine.hardware[action.actor].name);
-	event_log(&(struct event){ .kind = EVENT_HARDWARE,
-	    .actor = (uint8_t)(ACTOR_MAX + action.actor), .text = text });
+	event_log(&(struct event){
+	    .kind = EVENT_HARDWARE, .actor = (uint8_t)(ACTOR_MAX + action.actor), .text = text});
 }
 
 static void check_end(void)
@@ -196,16 +200,17 @@ static bool do_path(const struct result *result)
 		engine.step = i + 1;
 		replay_stop(engine.step, engine.actors[actions[result->path[i]].actor].name);
 		action_do(actions[result->path[i]]);
-		if (actions[result->path[i]].kind == ACTION_HARDWARE && events == engine.event_count)
+		if (actions[result->path[i]].kind == ACTION_HARDWARE &&
+		    events == engine.event_count)
 			log_hardware(actions[result->path[i]]);
 	}
 	return true;
 }
 
-bool replay_path(const struct lab_scenario *scenario, const struct options *options,
-    const struct result *result)
+bool replay_path(
+    const struct lab_scenario *scenario, const struct options *options, const struct result *result)
 {
-	struct lab_params params = { options->model, options->sender_count };
+	struct lab_params params = {options->model, options->sender_count};
 	volatile bool is_done = true;
 
 	engine.event_count = 0;

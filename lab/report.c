@@ -63,13 +63,16 @@ static void draw(FILE *out, const struct result *result)
 	int width = LANE_WIDTH * (int)timeline_column_count() + 40;
 	int height = HEAD + ROW_HEIGHT * (int)engine.event_count + 10;
 
-	fprintf(out, "<div class=\"scroll\"><svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
-	    "role=\"img\">\n", width, height, width, height);
+	fprintf(out,
+	    "<div class=\"scroll\"><svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
+	    "role=\"img\">\n",
+	    width, height, width, height);
 	for (uint32_t c = 0; c < timeline_column_count(); c++) {
 		int x = 46 + (int)c * LANE_WIDTH;
 
 		text_at(out, x, 18, "h", timeline_heading(c));
-		fprintf(out, "<line x1=\"%d\" y1=\"26\" x2=\"%d\" y2=\"%d\" class=\"lane\"/>\n", x, x, height);
+		fprintf(out, "<line x1=\"%d\" y1=\"26\" x2=\"%d\" y2=\"%d\" class=\"lane\"/>\n", x,
+		    x, height);
 	}
 	for (uint32_t i = 0; i < engine.event_count; i++) {
 		const struct event *event = &engine.events[i];
@@ -80,12 +83,14 @@ static void draw(FILE *out, const struct result *result)
 		timeline_text(event, text, sizeof(text));
 		timeline_place(event, place, sizeof(place));
 		if (event->step == result->cycle_start + 1)
-			fprintf(out, "<line x1=\"0\" y1=\"%d\" x2=\"%d\" y2=\"%d\" class=\"cycle\"/>\n", y - 20,
-			    width, y - 20);
+			fprintf(out,
+			    "<line x1=\"0\" y1=\"%d\" x2=\"%d\" y2=\"%d\" class=\"cycle\"/>\n",
+			    y - 20, width, y - 20);
 		snprintf(place, sizeof(place), "%u", event->step);
 		text_at(out, 4, y + 4, "n", place);
 		timeline_place(event, place, sizeof(place));
-		fprintf(out, "<circle cx=\"%d\" cy=\"%d\" r=\"5\" class=\"k%u\"/>\n", x, y, event->kind);
+		fprintf(out, "<circle cx=\"%d\" cy=\"%d\" r=\"5\" class=\"k%u\"/>\n", x, y,
+		    event->kind);
 		label(out, x + 10, y + 1, text);
 		text_at(out, x + 10, y + 25, "p", place);
 	}
@@ -108,25 +113,29 @@ static void list(FILE *out, const struct result *result)
 		escape(out, text);
 		fprintf(out, " <code>");
 		escape(out, place);
-		fprintf(out, "</code>%s</li>\n", event->step > result->cycle_start ? " (for ever)" : "");
+		fprintf(out, "</code>%s</li>\n",
+		    event->step > result->cycle_start ? " (for ever)" : "");
 	}
 	fprintf(out, "</ol>\n");
 }
 
 static const char style[] =
-"body{font:16px/1.45 system-ui,sans-serif;margin:1rem auto;max-width:70rem;padding:0 .7rem;"
-"color:#1b1f24;background:#fff}h1{font-size:1.25rem}.scroll{overflow-x:auto;border:1px solid #ccc}"
-"code{overflow-wrap:anywhere;font-size:.85em}svg text{font:11px ui-monospace,monospace;fill:#1b1f24}"
-"svg .h{font-weight:700;font-size:13px}svg .p{fill:#667}svg .n{fill:#999}.lane{stroke:#bbb}"
-"circle{fill:#2f6fb3}.k2{fill:#d9a400}.k3{fill:#c2571a}.k4{fill:#7a3fb0}.k6{fill:#b01f3a}"
-".k7{fill:#23874b}.k8{fill:#23874b}.cycle{stroke:#b01f3a;stroke-dasharray:6 4}"
-".bad{color:#b01f3a}@media(prefers-color-scheme:dark){body{background:#15181c;color:#dde}"
-"svg text{fill:#dde}}";
+    "body{font:16px/1.45 system-ui,sans-serif;margin:1rem auto;max-width:70rem;padding:0 .7rem;"
+    "color:#1b1f24;background:#fff}h1{font-size:1.25rem}.scroll{overflow-x:auto;border:1px solid "
+    "#ccc}"
+    "code{overflow-wrap:anywhere;font-size:.85em}svg text{font:11px "
+    "ui-monospace,monospace;fill:#1b1f24}"
+    "svg .h{font-weight:700;font-size:13px}svg .p{fill:#667}svg .n{fill:#999}.lane{stroke:#bbb}"
+    "circle{fill:#2f6fb3}.k2{fill:#d9a400}.k3{fill:#c2571a}.k4{fill:#7a3fb0}.k6{fill:#b01f3a}"
+    ".k7{fill:#23874b}.k8{fill:#23874b}.cycle{stroke:#b01f3a;stroke-dasharray:6 4}"
+    ".bad{color:#b01f3a}@media(prefers-color-scheme:dark){body{background:#15181c;color:#dde}"
+    "svg text{fill:#dde}}";
 
 static void page(FILE *out, const struct lab_scenario *scenario, const struct options *options,
     const struct result *result, const char *id)
 {
-	fprintf(out, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n"
+	fprintf(out,
+	    "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n"
 	    "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>");
 	escape(out, scenario->name);
 	fprintf(out, "</title><style>%s</style>\n<h1>", style);

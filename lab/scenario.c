@@ -11,8 +11,8 @@ extern const struct lab_scenario *const __stop_lab_scenarios[];
 static const struct {
 	const char *name, *kind, *what;
 } sites[] = {
-#define SITE_ROW(name, kind, what) { #name, #kind, what },
-	CORE_SITE_LIST(SITE_ROW)
+#define SITE_ROW(name, kind, what) {#name, #kind, what},
+    CORE_SITE_LIST(SITE_ROW)
 #undef SITE_ROW
 };
 
@@ -20,8 +20,8 @@ static const struct {
 	const char *name;
 	bool is_on;
 } assumptions[] = {
-#define ASSUMPTION_ROW(name, on, what, source) { #name, on },
-	LAB_ASSUMPTION_LIST(ASSUMPTION_ROW)
+#define ASSUMPTION_ROW(name, on, what, source) {#name, on},
+    LAB_ASSUMPTION_LIST(ASSUMPTION_ROW)
 #undef ASSUMPTION_ROW
 };
 
@@ -84,7 +84,7 @@ const char *assumption_name(uint32_t assumption)
 	return assumptions[assumption].name;
 }
 
-static const char *const weakness_names[] = { "strong", "unfenced", "unlocked", "left-out" };
+static const char *const weakness_names[] = {"strong", "unfenced", "unlocked", "left-out"};
 
 const char *weakness_name(enum lab_weakness how)
 {
@@ -103,14 +103,14 @@ bool weakening_parse(const char *text, struct lab_weakening *weakening)
 
 	for (uint32_t i = 0; i < LAB_ASSUMPTION_COUNT; i++) {
 		if (!strncmp(assumptions[i].name, text, length) && !assumptions[i].name[length]) {
-			*weakening = (struct lab_weakening){ LAB_ASSUMED(i), LAB_LEFT_OUT };
+			*weakening = (struct lab_weakening){LAB_ASSUMED(i), LAB_LEFT_OUT};
 			return true;
 		}
 	}
 	for (uint32_t i = 0; i < SITE_COUNT; i++) {
 		if (strncmp(sites[i].name, text, length) || sites[i].name[length])
 			continue;
-		*weakening = (struct lab_weakening){ i, default_weakness(i) };
+		*weakening = (struct lab_weakening){i, default_weakness(i)};
 		if (!equals)
 			return true;
 		for (uint32_t how = LAB_UNFENCED; how <= LAB_LEFT_OUT; how++) {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Among the shortest counterexamples, the one with fewest CPU switches: search by (state, last CPU). */
+/* Among the shortest counterexamples, the one with fewest CPU switches: search by (state, last
+ * CPU). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "lab/engine.h"
 
-#define NODE_MAX (1u << 21)
+#define NODE_MAX   (1u << 21)
 #define SLOT_COUNT (NODE_MAX * 2)
 
 struct node {
@@ -42,8 +43,8 @@ static uint32_t *slot_of(struct hash hash, uint32_t last)
 	for (;; i = (i + 1) % SLOT_COUNT) {
 		const struct node *node = &search.nodes[search.slots[i]];
 
-		if (!search.slots[i] || (node->hash.low == hash.low && node->hash.high == hash.high &&
-		    node->last == last))
+		if (!search.slots[i] || (node->hash.low == hash.low &&
+		                            node->hash.high == hash.high && node->last == last))
 			return &search.slots[i];
 	}
 }
@@ -53,7 +54,8 @@ static bool keep_record(uint32_t which, struct hash hash, struct action action, 
 	size_t room = world_size();
 
 	if (search.used[which] + room > search.capacity[which]) {
-		size_t capacity = search.capacity[which] * 2 + (room + (1u << 20)) / LINE_SIZE * LINE_SIZE;
+		size_t capacity =
+		    search.capacity[which] * 2 + (room + (1u << 20)) / LINE_SIZE * LINE_SIZE;
 		uint8_t *larger;
 
 		if (capacity > search.limit)
@@ -150,8 +152,8 @@ static void expand_node(uint32_t length)
 			struct action actions[CHOICE_MAX];
 
 			action_list(actions);
-			consider(layer + 1, length,
-			    switches_with(node, last_of(actions[failed])), failed);
+			consider(layer + 1, length, switches_with(node, last_of(actions[failed])),
+			    failed);
 		}
 		first = (uint32_t)failed + 1;
 		if (first >= count)
@@ -178,7 +180,8 @@ static void search_layers(uint32_t length)
 		uint32_t end = search.node_count;
 
 		search.used[(layer + 1) & 1] = 0;
-		for (search.current = first; search.current < end && !search.is_full; search.current++)
+		for (search.current = first; search.current < end && !search.is_full;
+		     search.current++)
 			expand_node(length);
 		first = end;
 	}
@@ -186,8 +189,8 @@ static void search_layers(uint32_t length)
 
 bool shortest_find(uint32_t length, size_t memory, struct result *result)
 {
-	struct hash hash = { 1, 1 };
-	struct successor none = { .index = 0 };
+	struct hash hash = {1, 1};
+	struct successor none = {.index = 0};
 
 	memset(&search, 0, sizeof(search));
 	search.limit = memory / 2;

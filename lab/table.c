@@ -48,7 +48,7 @@ void table_grow(struct table *table, uint64_t slot_count)
 	for (uint64_t i = 0; i < old_count; i++) {
 		depth = old[i].depth;
 		if (old[i].low)
-			table_insert(table, (struct hash){ old[i].low, old[i].high }, old[i].parent,
+			table_insert(table, (struct hash){old[i].low, old[i].high}, old[i].parent,
 			    old[i].action, &depth);
 	}
 	madvise(old, old_count * sizeof(struct table_slot),
@@ -71,8 +71,8 @@ static uint64_t slot_high(const struct table_slot *slot)
 	return high;
 }
 
-bool table_insert(struct table *table, struct hash hash, uint64_t parent, uint32_t action,
-    uint32_t *depth)
+bool table_insert(
+    struct table *table, struct hash hash, uint64_t parent, uint32_t action, uint32_t *depth)
 {
 	uint64_t low = hash.low | !hash.low, high = hash.high | !hash.high;
 
@@ -81,7 +81,7 @@ bool table_insert(struct table *table, struct hash hash, uint64_t parent, uint32
 		uint64_t found = __atomic_load_n(&slot->low, __ATOMIC_ACQUIRE);
 
 		if (!found && __atomic_compare_exchange_n(&slot->low, &found, low, false,
-		    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		                  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 			slot->parent = parent;
 			slot->depth = *depth;
 			slot->action = action;

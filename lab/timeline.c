@@ -5,8 +5,8 @@
 
 #include "lab/engine.h"
 
-#define TEXT_SIZE   192u
-#define CELL_LINES  12u
+#define TEXT_SIZE  192u
+#define CELL_LINES 12u
 
 void event_log(const struct event *event)
 {
@@ -47,20 +47,20 @@ static const struct {
 	uint32_t site;
 	const char *name;
 } labels[] = {
-	{ SITE_POST_MODE, "mode word" },
-	{ SITE_ENTER_PUBLISH, "mode word" },
-	{ SITE_ENTER_OUTSIDE, "mode word" },
-	{ SITE_REQUEST_SET, "requests" },
-	{ SITE_ENTER_REQUESTS, "requests" },
-	{ SITE_SERVICE_REQUESTS, "requests" },
-	{ SITE_WAKE_BLOCKED, "blocked" },
-	{ SITE_BLOCK_PUBLISH, "blocked" },
-	{ SITE_POST_PCPU, "pcpu" },
-	{ SITE_LOAD_PCPU, "pcpu" },
-	{ SITE_INHIBIT_SET, "inhibits" },
-	{ SITE_INHIBIT_READ, "inhibits" },
-	{ SITE_IDENTITY_MAP, "physical map entry" },
-	{ SITE_IDENTITY_PUBLISH, "identity" },
+    {SITE_POST_MODE, "mode word"},
+    {SITE_ENTER_PUBLISH, "mode word"},
+    {SITE_ENTER_OUTSIDE, "mode word"},
+    {SITE_REQUEST_SET, "requests"},
+    {SITE_ENTER_REQUESTS, "requests"},
+    {SITE_SERVICE_REQUESTS, "requests"},
+    {SITE_WAKE_BLOCKED, "blocked"},
+    {SITE_BLOCK_PUBLISH, "blocked"},
+    {SITE_POST_PCPU, "pcpu"},
+    {SITE_LOAD_PCPU, "pcpu"},
+    {SITE_INHIBIT_SET, "inhibits"},
+    {SITE_INHIBIT_READ, "inhibits"},
+    {SITE_IDENTITY_MAP, "physical map entry"},
+    {SITE_IDENTITY_PUBLISH, "identity"},
 };
 
 static const char *label_of_site(uint32_t site)
@@ -88,7 +88,8 @@ static void access_text(const struct event *event, const char *how, char *text, 
 {
 	char name[64];
 
-	snprintf(text, size, "%s %s %#llx", name_of(event->address, name, sizeof(name)), how, (unsigned long long)event->value);
+	snprintf(text, size, "%s %s %#llx", name_of(event->address, name, sizeof(name)), how,
+	    (unsigned long long)event->value);
 }
 
 void timeline_text(const struct event *event, char *text, size_t size)
@@ -106,26 +107,30 @@ void timeline_text(const struct event *event, char *text, size_t size)
 		access_text(event, "= (in buffer)", text, size);
 		return;
 	case EVENT_DRAIN:
-		snprintf(text, size, "of %s: %s = %#llx now visible", engine.actors[event->actor].name,
-		    name_of(event->address, name, sizeof(name)), (unsigned long long)event->value);
+		snprintf(text, size, "of %s: %s = %#llx now visible",
+		    engine.actors[event->actor].name, name_of(event->address, name, sizeof(name)),
+		    (unsigned long long)event->value);
 		return;
 	case EVENT_RMW:
 		snprintf(text, size, "%s: %#llx to %#llx (locked)",
-		    name_of(event->address, name, sizeof(name)),
-		    (unsigned long long)event->old, (unsigned long long)event->value);
+		    name_of(event->address, name, sizeof(name)), (unsigned long long)event->old,
+		    (unsigned long long)event->value);
 		return;
 	case EVENT_FENCE:
 		snprintf(text, size, "full fence");
 		return;
 	case EVENT_LOCK:
-		snprintf(text, size, "takes %s", arena_describe(event->address, name, sizeof(name)));
+		snprintf(
+		    text, size, "takes %s", arena_describe(event->address, name, sizeof(name)));
 		return;
 	case EVENT_CHOICE:
-		snprintf(text, size, "%s: choice %llu", event->text, (unsigned long long)event->value);
+		snprintf(
+		    text, size, "%s: choice %llu", event->text, (unsigned long long)event->value);
 		return;
 	case EVENT_NOTE:
 		if (event->value)
-			snprintf(text, size, "%s %#llx", event->text, (unsigned long long)event->value);
+			snprintf(
+			    text, size, "%s %#llx", event->text, (unsigned long long)event->value);
 		else
 			snprintf(text, size, "%s", event->text);
 		return;
@@ -221,7 +226,8 @@ void timeline_print(FILE *out, const struct result *result)
 			strcat(text, place);
 			place[0] = 0;
 		}
-		print_row(out, event->step != last ? event->step : 0, timeline_column(event), width, text);
+		print_row(out, event->step != last ? event->step : 0, timeline_column(event), width,
+		    text);
 		print_row(out, 0, timeline_column(event), width, place);
 		last = event->step;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The second build: core/ compiled with -fsanitize=thread calls here at every plain access.  A word that
- * one CPU writes plainly and another one touches is shared without going through core/shared.h.
+ * The second build: core/ compiled with -fsanitize=thread calls here at every plain access.  A word
+ * that one CPU writes plainly and another one touches is shared without going through
+ * core/shared.h.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,8 @@ void watch_access(uint64_t address, uint64_t size, bool is_plain, bool is_write)
 		if (is_plain && is_write)
 			word->written |= bit;
 		if (word->written && is_several(word->any) && word->unlocked)
-			complain(address, "written plainly and touched by another CPU: not through shared.h");
+			complain(address,
+			    "written plainly and touched by another CPU: not through shared.h");
 	}
 }
 
@@ -61,7 +63,8 @@ void watch_reset(void)
 		memset(words, 0, WORD_COUNT * sizeof(*words));
 }
 
-/* ---- What the compiler calls ------------------------------------------------------------------- */
+/* ---- What the compiler calls -------------------------------------------------------------------
+ */
 
 void __tsan_init(void);
 void __tsan_func_entry(void *caller);
@@ -97,12 +100,12 @@ void __tsan_write_range(void *address, unsigned long size)
 		watch_access((uint64_t)address, size, true, true);
 }
 
-#define HOOK(name, size, is_write) \
-	void name(void *address); \
-	void name(void *address) \
-	{ \
-		if (engine.is_watching) \
-			watch_access((uint64_t)address, size, true, is_write); \
+#define HOOK(name, size, is_write)                                                                 \
+	void name(void *address);                                                                  \
+	void name(void *address)                                                                   \
+	{                                                                                          \
+		if (engine.is_watching)                                                            \
+			watch_access((uint64_t)address, size, true, is_write);                     \
 	}
 HOOK(__tsan_read1, 1, false)
 HOOK(__tsan_read2, 2, false)

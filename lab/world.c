@@ -16,14 +16,14 @@
 #define DIRTY_MAX      512u
 
 /*
- * A state is a list of slots, each one line of the world, and a record holds the number of each slot's
- * content in the table of contents (lines.c).  Slots: every actor's first line, its store buffer, the
- * shared lines that change, and every actor's stack from the top down.
+ * A state is a list of slots, each one line of the world, and a record holds the number of each
+ * slot's content in the table of contents (lines.c).  Slots: every actor's first line, its store
+ * buffer, the shared lines that change, and every actor's stack from the top down.
  */
 #define SLOT_CONTROL(actor)   (actor)
-#define SLOT_BUFFER(actor, i) (ACTOR_MAX + (actor) * STORE_LINES + (i))
+#define SLOT_BUFFER(actor, i) (ACTOR_MAX + (actor)*STORE_LINES + (i))
 #define SLOT_HOT(i)           (ACTOR_MAX * (1 + STORE_LINES) + (i))
-#define SLOT_STACK(actor, i)  (SLOT_HOT(SHARED_LINES) + (actor) * STACK_LINES + (i))
+#define SLOT_STACK(actor, i)  (SLOT_HOT(SHARED_LINES) + (actor)*STACK_LINES + (i))
 #define SLOT_COUNT            SLOT_STACK(ACTOR_MAX, 0)
 
 struct dirty {
@@ -38,8 +38,8 @@ static struct {
 	uint8_t *initial; /* shared memory of the first state */
 	uint32_t expansions;
 	uint32_t stack_low[ACTOR_MAX]; /* as in struct actor_info, over all setups of a scenario */
-	bool is_stale; /* memory is not what `now` says */
-	uint32_t now[SLOT_COUNT];            /* content of each slot */
+	bool is_stale;                 /* memory is not what `now` says */
+	uint32_t now[SLOT_COUNT];      /* content of each slot */
 	uint32_t stack_lines[ACTOR_MAX];     /* stack slots in use */
 	uint32_t new_stack_lines[ACTOR_MAX]; /* after the action being looked at */
 	struct dirty dirty[DIRTY_MAX];
@@ -109,7 +109,8 @@ static uint8_t *slot_line(uint32_t slot)
 		    (slot - SLOT_BUFFER(0, 0)) % STORE_LINES);
 	if (slot < SLOT_STACK(0, 0))
 		return hot_line(slot - SLOT_HOT(0));
-	return stack_line((slot - SLOT_STACK(0, 0)) / STACK_LINES, (slot - SLOT_STACK(0, 0)) % STACK_LINES);
+	return stack_line(
+	    (slot - SLOT_STACK(0, 0)) / STACK_LINES, (slot - SLOT_STACK(0, 0)) % STACK_LINES);
 }
 
 uint32_t world_hot_bytes(void)
@@ -117,7 +118,8 @@ uint32_t world_hot_bytes(void)
 	return world.hot_count * LINE_SIZE;
 }
 
-/* ---- Records ---------------------------------------------------------------------------------- */
+/* ---- Records ----------------------------------------------------------------------------------
+ */
 
 static uint32_t id_count(const uint32_t *stack_lines, uint32_t buffered)
 {
@@ -139,8 +141,8 @@ static uint32_t buffered_actors(void)
 
 static uint32_t record_size(uint32_t ids)
 {
-	return (uint32_t)(sizeof(struct record) + ids * sizeof(uint32_t) + LINE_SIZE - 1) / LINE_SIZE *
-	    LINE_SIZE;
+	return (uint32_t)(sizeof(struct record) + ids * sizeof(uint32_t) + LINE_SIZE - 1) /
+	       LINE_SIZE * LINE_SIZE;
 }
 
 uint32_t world_size(void)
@@ -185,7 +187,8 @@ uint32_t world_save(struct record *record, struct hash hash, struct action last)
 	for (uint32_t i = 0; i < world.dirty_count; i++) {
 		const struct dirty *dirty = &world.dirty[i];
 
-		world.now[dirty->slot] = content_of(slot_line(dirty->slot), dirty->low, dirty->high);
+		world.now[dirty->slot] =
+		    content_of(slot_line(dirty->slot), dirty->low, dirty->high);
 	}
 	record->hash = hash;
 	record->last = last;
@@ -198,8 +201,8 @@ uint32_t world_capture(struct delta *delta, const struct successor *to)
 	delta->action = to->action;
 	delta->index = to->index;
 	delta->buffered = buffered_actors();
-	delta->stack_lines = to->action.kind == ACTION_HARDWARE ? 0 :
-	    world.new_stack_lines[to->action.actor];
+	delta->stack_lines =
+	    to->action.kind == ACTION_HARDWARE ? 0 : world.new_stack_lines[to->action.actor];
 	delta->line_count = world.dirty_count;
 	for (uint32_t i = 0; i < world.dirty_count; i++) {
 		const struct dirty *dirty = &world.dirty[i];
@@ -312,7 +315,8 @@ void world_forget(void)
 	world.is_stale = true;
 }
 
-/* ---- Differences ------------------------------------------------------------------------------ */
+/* ---- Differences ------------------------------------------------------------------------------
+ */
 
 static uint64_t line_number(const uint8_t *line)
 {
@@ -331,15 +335,16 @@ static void subtract_hash(uint32_t id, uint64_t line, struct hash *hash)
 	hash->high -= high;
 }
 
-static __attribute__((noinline)) void add_dirty(uint32_t slot, const uint8_t *line,
-    struct hash *hash)
+static __attribute__((noinline)) void add_dirty(
+    uint32_t slot, const uint8_t *line, struct hash *hash)
 {
 	struct dirty *dirty = &world.dirty[world.dirty_count++];
 
 	dirty->slot = slot;
 	dirty->before = world.now[slot];
 	subtract_hash(dirty->before, line_number(line), hash);
-	hash_line(line_number(line), (const uint64_t *)(const void *)line, &dirty->low, &dirty->high);
+	hash_line(
+	    line_number(line), (const uint64_t *)(const void *)line, &dirty->low, &dirty->high);
 	hash->low += dirty->low;
 	hash->high += dirty->high;
 }
@@ -371,8 +376,8 @@ static void note_dirty(void)
 	for (uint32_t i = 0; i < world.dirty_count; i++) {
 		uint32_t slot = world.dirty[i].slot;
 
-		if (note_written(world.hot[slot - SLOT_HOT(0)], slot_line(slot),
-		    shadow(slot_line(slot))))
+		if (note_written(
+		        world.hot[slot - SLOT_HOT(0)], slot_line(slot), shadow(slot_line(slot))))
 			*world.restart = 1;
 	}
 }
@@ -385,8 +390,8 @@ static void compare_buffer(uint32_t actor, struct hash *hash)
 
 void world_clean_stack(uint32_t index)
 {
-	zero_stack(index,
-	    (uint32_t)(ARENA->actors[index].stack_pointer - (uint64_t)ARENA->stacks[index]));
+	zero_stack(
+	    index, (uint32_t)(ARENA->actors[index].stack_pointer - (uint64_t)ARENA->stacks[index]));
 }
 
 static void compare_stack(uint32_t actor, struct hash *hash)
@@ -485,7 +490,8 @@ bool world_must_restart(void)
 	return *world.restart;
 }
 
-/* ---- Expanding -------------------------------------------------------------------------------- */
+/* ---- Expanding --------------------------------------------------------------------------------
+ */
 
 static void check_state(uint32_t action_count)
 {
@@ -495,8 +501,8 @@ static void check_state(uint32_t action_count)
 		engine.scenario->quiescent();
 }
 
-uint32_t world_expand(const struct record *record, uint32_t first, successor_fn found, void *context,
-    int *failed)
+uint32_t world_expand(
+    const struct record *record, uint32_t first, successor_fn found, void *context, int *failed)
 {
 	struct action actions[CHOICE_MAX];
 	volatile uint32_t i = first;
@@ -513,7 +519,7 @@ uint32_t world_expand(const struct record *record, uint32_t first, successor_fn 
 	if (sigsetjmp(engine.crash, 0) != 0)
 		engine.in_actor = false;
 	for (; i < count && engine.failure.kind == FAILURE_NONE; i++) {
-		struct successor to = { .action = actions[i], .index = i };
+		struct successor to = {.action = actions[i], .index = i};
 
 		action_do(actions[i]);
 		if (engine.failure.kind != FAILURE_NONE)
@@ -540,8 +546,8 @@ static void on_crash(int number)
 		raise(number);
 		return;
 	}
-	failure_set(FAILURE_CRASH, number == SIGSEGV ? "the program touched memory it does not have" :
-	    "the program died of a signal");
+	failure_set(FAILURE_CRASH, number == SIGSEGV ? "the program touched memory it does not have"
+	                                             : "the program died of a signal");
 	sigemptyset(&set);
 	sigaddset(&set, number);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
@@ -568,9 +574,9 @@ static void on_tick(int number)
 void world_guard(void)
 {
 	static uint8_t stack[64 * 1024];
-	stack_t alternative = { .ss_sp = stack, .ss_size = sizeof(stack) };
-	struct sigaction action = { .sa_handler = on_crash, .sa_flags = SA_ONSTACK };
-	struct itimerval second = { { 1, 0 }, { 1, 0 } };
+	stack_t alternative = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
+	struct itimerval second = {{1, 0}, {1, 0}};
 
 	sigaltstack(&alternative, NULL);
 	sigaction(SIGSEGV, &action, NULL);
@@ -583,7 +589,8 @@ void world_guard(void)
 	setitimer(ITIMER_VIRTUAL, &second, NULL);
 }
 
-/* ---- The first state -------------------------------------------------------------------------- */
+/* ---- The first state --------------------------------------------------------------------------
+ */
 
 static void *shared_memory(size_t size)
 {
@@ -669,8 +676,8 @@ static void intern(uint32_t slot)
 {
 	uint64_t low, high;
 
-	hash_line(line_number(slot_line(slot)), (const uint64_t *)(const void *)slot_line(slot), &low,
-	    &high);
+	hash_line(line_number(slot_line(slot)), (const uint64_t *)(const void *)slot_line(slot),
+	    &low, &high);
 	world.now[slot] = content_of(slot_line(slot), low, high);
 	copy_line(slot_line(slot) + SHADOW_OFFSET, slot_line(slot));
 }

@@ -5,7 +5,7 @@
 bool model_guest_is_idle(const struct model_guest *guest, const uint8_t *program)
 {
 	return !guest->handler && !guest->nmi_handler &&
-	    (program[guest->pc] == GUEST_SPIN || program[guest->pc] == GUEST_HALT_INSIDE);
+	       (program[guest->pc] == GUEST_SPIN || program[guest->pc] == GUEST_HALT_INSIDE);
 }
 
 static uint8_t highest_class(uint16_t classes)

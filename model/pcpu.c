@@ -33,6 +33,6 @@ enum model_vector model_interrupt_take(struct model_pcpu *pcpu)
 {
 	uint32_t vector = 31u - (uint32_t)__builtin_clz(pcpu->irr);
 
-	pcpu->irr &= (uint8_t)~(1u << vector);
+	pcpu->irr &= (uint8_t) ~(1u << vector);
 	return (enum model_vector)vector;
 }

@@ -48,10 +48,10 @@ static bool window_is_open(const struct vmcb *vmcb)
 	uint64_t priority = (vmcb->interrupt_control & V_INTR_PRIO_MASK) >> V_INTR_PRIO_SHIFT;
 
 	return (vmcb->interrupt_control & V_IRQ) && (vmcb->rflags & RFLAGS_IF) &&
-	    !(vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW) &&
-	    ((vmcb->interrupt_control & V_IGN_TPR) ||
-		priority > (vmcb->interrupt_control & 0xf)) &&
-	    (vmcb->intercept_3 & VMCB_VINTR);
+	       !(vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW) &&
+	       ((vmcb->interrupt_control & V_IGN_TPR) ||
+	           priority > (vmcb->interrupt_control & 0xf)) &&
+	       (vmcb->intercept_3 & VMCB_VINTR);
 }
 
 bool model_svm_has_event(const struct vmcb *vmcb, const struct model_pcpu *pcpu)
@@ -94,7 +94,8 @@ static enum model_exit instruction(struct vmcb *vmcb, struct model_guest *guest,
 		guest->pc++;
 		vmcb->rflags |= RFLAGS_IF;
 		return EXIT_NONE;
-	case GUEST_HALT_INSIDE: /* SVM guests of this model have HLT intercepted, and never touch TPR */
+	case GUEST_HALT_INSIDE: /* SVM guests of this model have HLT intercepted, and never touch
+	                           TPR */
 	case GUEST_TPR_HIGH:
 	case GUEST_TPR_LOW:
 		return EXIT_HALT;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* VMX as far as interrupts go: injection, windows, virtual-interrupt delivery, posted interrupts. */
+/* VMX as far as interrupts go: injection, windows, virtual-interrupt delivery, posted interrupts.
+ */
 #include "model/model.h"
 
 #define RFLAGS_IF (1ull << 9)
@@ -55,7 +56,8 @@ void model_vmcs_write(struct model_vmcs *vmcs, uint32_t field, uint64_t value)
 	}
 }
 
-/* ---- The virtual-APIC page ("Virtual APIC State") ----------------------------------------------- */
+/* ---- The virtual-APIC page ("Virtual APIC State") -----------------------------------------------
+ */
 
 static uint32_t *page_word(const struct model_vmx *vmx, uint32_t reg, uint8_t vector)
 {
@@ -105,8 +107,8 @@ static bool delivers_virtually(const struct model_vmx *vmx)
 static bool is_deliverable(const struct model_vmx *vmx)
 {
 	return delivers_virtually(vmx) &&
-	    (rvi(vmx) & 0xf0u) > (*page_word(vmx, APIC_PPR, 0) & 0xf0u) &&
-	    (vmx->vmcs->rflags & RFLAGS_IF) && !(vmx->vmcs->interruptibility & SHADOWS);
+	       (rvi(vmx) & 0xf0u) > (*page_word(vmx, APIC_PPR, 0) & 0xf0u) &&
+	       (vmx->vmcs->rflags & RFLAGS_IF) && !(vmx->vmcs->interruptibility & SHADOWS);
 }
 
 static void take_interrupt(const struct model_vmx *vmx, uint8_t vector)
@@ -139,12 +141,13 @@ static enum model_exit virtualize_eoi(const struct model_vmx *vmx)
 	return exits ? EXIT_EOI_INDUCED : EXIT_NONE;
 }
 
-/* ---- "Posted-Interrupt Processing" ------------------------------------------------------------- */
+/* ---- "Posted-Interrupt Processing" -------------------------------------------------------------
+ */
 
 /* Steps 1 to 4: acknowledge, clear ON, EOI. */
 static void begin_posting(const struct model_vmx *vmx, struct model_pcpu *pcpu)
 {
-	pcpu->irr &= (uint8_t)~(1u << MODEL_NOTIFY);
+	pcpu->irr &= (uint8_t) ~(1u << MODEL_NOTIFY);
 	if (vmx->fault != VMX_KEEPS_ON)
 		vmx->pid->control &= ~PID_ON;
 	vmx->vmcs->posting = 1;
@@ -177,7 +180,8 @@ static bool takes_posted(const struct model_vmx *vmx)
 	return vmx->vmcs->pin_based & PIN_POSTED_INTERRUPTS;
 }
 
-/* ---- Entry ------------------------------------------------------------------------------------- */
+/* ---- Entry -------------------------------------------------------------------------------------
+ */
 
 void model_vmx_enter(const struct model_vmx *vmx)
 {
@@ -205,24 +209,25 @@ enum model_exit model_vmx_enter_faults(const struct model_vmx *vmx)
 	return EXIT_FAULT;
 }
 
-/* ---- An instruction boundary and an instruction -------------------------------------------------- */
+/* ---- An instruction boundary and an instruction
+ * -------------------------------------------------- */
 
 static bool interrupt_window(const struct model_vmx *vmx)
 {
 	return (vmx->vmcs->primary & PRIMARY_INTERRUPT_WINDOW) && (vmx->vmcs->rflags & RFLAGS_IF) &&
-	    !(vmx->vmcs->interruptibility & SHADOWS);
+	       !(vmx->vmcs->interruptibility & SHADOWS);
 }
 
 static bool nmi_window(const struct model_vmx *vmx)
 {
 	return (vmx->vmcs->primary & PRIMARY_NMI_WINDOW) &&
-	    !(vmx->vmcs->interruptibility & (SHADOWS | INTERRUPTIBILITY_NMI));
+	       !(vmx->vmcs->interruptibility & (SHADOWS | INTERRUPTIBILITY_NMI));
 }
 
 bool model_vmx_has_event(const struct model_vmx *vmx, const struct model_pcpu *pcpu)
 {
 	return vmx->vmcs->posting || pcpu->irr || nmi_window(vmx) || interrupt_window(vmx) ||
-	    is_deliverable(vmx);
+	       is_deliverable(vmx);
 }
 
 /* "TPR Virtualization". */

@@ -1,220 +1,223 @@
 /* SPDX-License-Identifier: MIT */
-/* Posted delivery (VMX): virtual-interrupt delivery, notification, devices that post, the toggle. */
+/* Posted delivery (VMX): virtual-interrupt delivery, notification, devices that post, the toggle.
+ */
 #include "lab/machine.h"
 
-static const uint8_t spins[] = { GUEST_SPIN };
-static const uint8_t exits[] = { GUEST_EXIT, GUEST_SPIN };
-static const uint8_t halts[] = { GUEST_HALT };
-static const uint8_t halts_inside[] = { GUEST_HALT_INSIDE };
-static const uint8_t fast[] = { GUEST_FAST, GUEST_SPIN };
+static const uint8_t spins[] = {GUEST_SPIN};
+static const uint8_t exits[] = {GUEST_EXIT, GUEST_SPIN};
+static const uint8_t halts[] = {GUEST_HALT};
+static const uint8_t halts_inside[] = {GUEST_HALT_INSIDE};
+static const uint8_t fast[] = {GUEST_FAST, GUEST_SPIN};
 
 #define VMX(kind) .is_vmx = true, .delivery = PH_DELIVERY_##kind
 
-static const struct machine_config injected = { .program = exits, VMX(INJECTED) };
+static const struct machine_config injected = {.program = exits, VMX(INJECTED)};
 LAB_SCENARIO(vmx_injected) = {
-	.name = "vmx-injected",
-	.question = "is every interrupt taken with VMX event injection and windows?",
-	.bounds = "1 vCPU, VMX injected, 1 interrupt a sender, 1 exit",
-	.sender_default = 2,
-	.sender_max = 4,
-	.data = &injected,
-	MACHINE_SCENARIO,
+    .name = "vmx-injected",
+    .question = "is every interrupt taken with VMX event injection and windows?",
+    .bounds = "1 vCPU, VMX injected, 1 interrupt a sender, 1 exit",
+    .sender_default = 2,
+    .sender_max = 4,
+    .data = &injected,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config virtual = { .program = exits, VMX(VIRTUAL) };
+static const struct machine_config virtual = {.program = exits, VMX(VIRTUAL)};
 LAB_SCENARIO(vmx_virtual) = {
-	.name = "vmx-virtual",
-	.question = "is every interrupt taken with virtual-interrupt delivery, and without windows?",
-	.bounds = "1 vCPU, VMX virtual delivery, 1 interrupt a sender, 1 exit",
-	.sender_default = 2,
-	.sender_max = 4,
-	.data = &virtual,
-	MACHINE_SCENARIO,
+    .name = "vmx-virtual",
+    .question = "is every interrupt taken with virtual-interrupt delivery, and without windows?",
+    .bounds = "1 vCPU, VMX virtual delivery, 1 interrupt a sender, 1 exit",
+    .sender_default = 2,
+    .sender_max = 4,
+    .data = &virtual,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config spinning = { .program = spins, VMX(POSTED) };
+static const struct machine_config spinning = {.program = spins, VMX(POSTED)};
 LAB_SCENARIO(posted_spin) = {
-	.name = "posted-spin",
-	.question = "is every posted interrupt taken by a guest that never exits? (thread 000)",
-	.bounds = "1 vCPU, VMX posted, 1 interrupt a sender",
-	.sender_default = 3,
-	.sender_max = 4,
-	.data = &spinning,
-	MACHINE_SCENARIO,
+    .name = "posted-spin",
+    .question = "is every posted interrupt taken by a guest that never exits? (thread 000)",
+    .bounds = "1 vCPU, VMX posted, 1 interrupt a sender",
+    .sender_default = 3,
+    .sender_max = 4,
+    .data = &spinning,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config exiting = { .program = exits, VMX(POSTED) };
+static const struct machine_config exiting = {.program = exits, VMX(POSTED)};
 LAB_SCENARIO(posted_exit) = {
-	.name = "posted-exit",
-	.question = "is every posted interrupt taken by a guest that enters twice? (thread 000)",
-	.bounds = "1 vCPU, VMX posted, 1 interrupt a sender, 1 exit",
-	.sender_default = 2,
-	.sender_max = 4,
-	.data = &exiting,
-	MACHINE_SCENARIO,
+    .name = "posted-exit",
+    .question = "is every posted interrupt taken by a guest that enters twice? (thread 000)",
+    .bounds = "1 vCPU, VMX posted, 1 interrupt a sender, 1 exit",
+    .sender_default = 2,
+    .sender_max = 4,
+    .data = &exiting,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config halting = { .program = halts, VMX(POSTED) };
+static const struct machine_config halting = {.program = halts, VMX(POSTED)};
 LAB_SCENARIO(posted_halt) = {
-	.name = "posted-halt",
-	.question = "is no wake-up lost with posted delivery?",
-	.bounds = "1 vCPU, VMX posted, 1 interrupt a sender",
-	.sender_default = 2,
-	.sender_max = 4,
-	.data = &halting,
-	MACHINE_SCENARIO,
+    .name = "posted-halt",
+    .question = "is no wake-up lost with posted delivery?",
+    .bounds = "1 vCPU, VMX posted, 1 interrupt a sender",
+    .sender_default = 2,
+    .sender_max = 4,
+    .data = &halting,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config inside = { .program = halts_inside, VMX(POSTED) };
+static const struct machine_config inside = {.program = halts_inside, VMX(POSTED)};
 LAB_SCENARIO(posted_halt_inside) = {
-	.name = "posted-halt-inside",
-	.question = "does a posted interrupt end a HLT that does not exit?",
-	.bounds = "1 vCPU, VMX posted, HLT in the guest, 1 interrupt a sender",
-	.sender_default = 2,
-	.sender_max = 4,
-	.data = &inside,
-	MACHINE_SCENARIO,
+    .name = "posted-halt-inside",
+    .question = "does a posted interrupt end a HLT that does not exit?",
+    .bounds = "1 vCPU, VMX posted, HLT in the guest, 1 interrupt a sender",
+    .sender_default = 2,
+    .sender_max = 4,
+    .data = &inside,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config device = { .program = exits, VMX(POSTED), .device_posts = true };
+static const struct machine_config device = {.program = exits, VMX(POSTED), .device_posts = true};
 LAB_SCENARIO(device_exit) = {
-	.name = "device-exit",
-	.question = "is a device's posted interrupt never delayed to the next exit? (thread 000)",
-	.bounds = "1 vCPU, VMX posted, 1 device post, 1 interrupt a sender, 1 exit",
-	.sender_default = 1,
-	.sender_max = 3,
-	.data = &device,
-	MACHINE_SCENARIO,
+    .name = "device-exit",
+    .question = "is a device's posted interrupt never delayed to the next exit? (thread 000)",
+    .bounds = "1 vCPU, VMX posted, 1 device post, 1 interrupt a sender, 1 exit",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &device,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config device_halt = { .program = halts, VMX(POSTED),
-	.device_posts = true };
+static const struct machine_config device_halt = {
+    .program = halts, VMX(POSTED), .device_posts = true};
 LAB_SCENARIO(device_wakes) = {
-	.name = "device-halt",
-	.question = "does a device's posted interrupt wake a sleeper through the wakeup vector?",
-	.bounds = "1 vCPU, VMX posted, 1 device post, 1 interrupt a sender",
-	.sender_default = 1,
-	.sender_max = 3,
-	.data = &device_halt,
-	MACHINE_SCENARIO,
+    .name = "device-halt",
+    .question = "does a device's posted interrupt wake a sleeper through the wakeup vector?",
+    .bounds = "1 vCPU, VMX posted, 1 device post, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &device_halt,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config device_put = { .program = exits, VMX(POSTED),
-	.device_posts = true, .is_preempted = true };
+static const struct machine_config device_put = {
+    .program = exits, VMX(POSTED), .device_posts = true, .is_preempted = true};
 LAB_SCENARIO(device_preempted) = {
-	.name = "device-preempted",
-	.question = "is a device's post kept that comes while SN is set?",
-	.bounds = "1 vCPU, VMX posted, 1 device post, 1 preemption, 1 interrupt a sender",
-	.sender_default = 1,
-	.sender_max = 3,
-	.data = &device_put,
-	MACHINE_SCENARIO,
+    .name = "device-preempted",
+    .question = "is a device's post kept that comes while SN is set?",
+    .bounds = "1 vCPU, VMX posted, 1 device post, 1 preemption, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &device_put,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config device_moves = { .program = exits, VMX(POSTED),
-	.device_posts = true, .migrates = true };
+static const struct machine_config device_moves = {
+    .program = exits, VMX(POSTED), .device_posts = true, .migrates = true};
 LAB_SCENARIO(device_migrates) = {
-	.name = "device-migrate",
-	.question = "does a device's post follow the vCPU to another pCPU (NDST)?",
-	.bounds = "1 vCPU, VMX posted, 1 device post, 1 move, 1 interrupt a sender",
-	.sender_default = 1,
-	.sender_max = 3,
-	.data = &device_moves,
-	MACHINE_SCENARIO,
+    .name = "device-migrate",
+    .question = "does a device's post follow the vCPU to another pCPU (NDST)?",
+    .bounds = "1 vCPU, VMX posted, 1 device post, 1 move, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &device_moves,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config fast_post = { .program = fast, VMX(POSTED) };
+static const struct machine_config fast_post = {.program = fast, VMX(POSTED)};
 LAB_SCENARIO(posted_fast) = {
-	.name = "fast-post-posted",
-	.question = "is a fast-path post taken at once with posted delivery, its IPI elided? (thread 004)",
-	.bounds = "1 vCPU, VMX posted, 1 fast-path post, 1 interrupt a sender",
-	.sender_default = 1,
-	.sender_max = 3,
-	.data = &fast_post,
-	MACHINE_SCENARIO,
+    .name = "fast-post-posted",
+    .question =
+        "is a fast-path post taken at once with posted delivery, its IPI elided? (thread 004)",
+    .bounds = "1 vCPU, VMX posted, 1 fast-path post, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &fast_post,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config fast_ipi = { .program = fast, VMX(POSTED), .fast_self_ipi = true };
+static const struct machine_config fast_ipi = {.program = fast, VMX(POSTED), .fast_self_ipi = true};
 LAB_SCENARIO(posted_fast_ipi) = {
-	.name = "fast-self-ipi-posted",
-	.question = "is a self-IPI that the fast path handles taken at once with posted delivery?",
-	.bounds = "1 vCPU, VMX posted, 1 self-IPI, 1 interrupt a sender",
-	.sender_default = 1,
-	.sender_max = 3,
-	.data = &fast_ipi,
-	MACHINE_SCENARIO,
+    .name = "fast-self-ipi-posted",
+    .question = "is a self-IPI that the fast path handles taken at once with posted delivery?",
+    .bounds = "1 vCPU, VMX posted, 1 self-IPI, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &fast_ipi,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config toggling = { .program = spins, VMX(POSTED), .toggles = true };
+static const struct machine_config toggling = {.program = spins, VMX(POSTED), .toggles = true};
 LAB_SCENARIO(toggle) = {
-	.name = "toggle",
-	.question = "is no interrupt lost when posted delivery is turned off and on? (gap 1)",
-	.bounds = "1 vCPU, VMX posted, 1 toggle, 1 interrupt a sender",
-	.sender_default = 1,
-	.sender_max = 3,
-	.data = &toggling,
-	MACHINE_SCENARIO,
+    .name = "toggle",
+    .question = "is no interrupt lost when posted delivery is turned off and on? (gap 1)",
+    .bounds = "1 vCPU, VMX posted, 1 toggle, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &toggling,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config handler_halt = { .program = halts, VMX(POSTED),
-	.handler_posts = true };
+static const struct machine_config handler_halt = {
+    .program = halts, VMX(POSTED), .handler_posts = true};
 LAB_SCENARIO(posted_self_block) = {
-	.name = "handler-post-posted",
-	.question = "does a handler's post on the vCPU's own pCPU wake it with posted delivery? (thread 004)",
-	.bounds = "1 vCPU, VMX posted, 1 handler's post, 1 interrupt a sender",
-	.sender_default = 1,
-	.sender_max = 3,
-	.data = &handler_halt,
-	MACHINE_SCENARIO,
+    .name = "handler-post-posted",
+    .question =
+        "does a handler's post on the vCPU's own pCPU wake it with posted delivery? (thread 004)",
+    .bounds = "1 vCPU, VMX posted, 1 handler's post, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &handler_halt,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config nesting = { .program = spins, VMX(POSTED), .nests = true };
+static const struct machine_config nesting = {.program = spins, VMX(POSTED), .nests = true};
 LAB_SCENARIO(posted_nests) = {
-	.name = "posted-nested-handlers",
-	.question = "does no interrupt come through a handler of a higher class (SVI after EOI)?",
-	.bounds = "1 vCPU, VMX posted, handlers that open interrupts, 1 interrupt a sender",
-	.sender_default = 3,
-	.sender_max = 3,
-	.data = &nesting,
-	MACHINE_SCENARIO,
+    .name = "posted-nested-handlers",
+    .question = "does no interrupt come through a handler of a higher class (SVI after EOI)?",
+    .bounds = "1 vCPU, VMX posted, handlers that open interrupts, 1 interrupt a sender",
+    .sender_default = 3,
+    .sender_max = 3,
+    .data = &nesting,
+    MACHINE_SCENARIO,
 };
 
-static const uint8_t raises_tpr[] = { GUEST_TPR_HIGH, GUEST_WORK, GUEST_TPR_LOW, GUEST_SPIN };
-static const struct machine_config tpr = { .program = raises_tpr, VMX(INJECTED) };
+static const uint8_t raises_tpr[] = {GUEST_TPR_HIGH, GUEST_WORK, GUEST_TPR_LOW, GUEST_SPIN};
+static const struct machine_config tpr = {.program = raises_tpr, VMX(INJECTED)};
 LAB_SCENARIO(vmx_tpr) = {
-	.name = "vmx-tpr",
-	.question = "is an interrupt that TPR held back taken as soon as the guest lowers TPR?",
-	.bounds = "1 vCPU, VMX injected, TPR raised and lowered once, 1 interrupt a sender",
-	.sender_default = 1,
-	.sender_max = 3,
-	.data = &tpr,
-	MACHINE_SCENARIO,
+    .name = "vmx-tpr",
+    .question = "is an interrupt that TPR held back taken as soon as the guest lowers TPR?",
+    .bounds = "1 vCPU, VMX injected, TPR raised and lowered once, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &tpr,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config posted_requests = { .program = exits, VMX(POSTED),
-	.requests = true };
+static const struct machine_config posted_requests = {
+    .program = exits, VMX(POSTED), .requests = true};
 LAB_SCENARIO(request_posted) = {
-	.name = "request-posted",
-	.question = "is every request seen when notifications do not exit?",
-	.bounds = "1 vCPU, VMX posted, 1 request a sender, 1 exit",
-	.sender_default = 1,
-	.sender_max = 3,
-	.data = &posted_requests,
-	MACHINE_SCENARIO,
+    .name = "request-posted",
+    .question = "is every request seen when notifications do not exit?",
+    .bounds = "1 vCPU, VMX posted, 1 request a sender, 1 exit",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &posted_requests,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config nmi_posted = { .program = exits, VMX(POSTED), .nmis = true };
+static const struct machine_config nmi_posted = {.program = exits, VMX(POSTED), .nmis = true};
 LAB_SCENARIO(nmi_posted_scenario) = {
-	.name = "nmi-posted",
-	.question = "are NMIs taken when notifications do not exit?",
-	.bounds = "1 vCPU, VMX posted, 1 NMI a sender, 1 exit",
-	.sender_default = 2,
-	.sender_max = 3,
-	.data = &nmi_posted,
-	MACHINE_SCENARIO,
+    .name = "nmi-posted",
+    .question = "are NMIs taken when notifications do not exit?",
+    .bounds = "1 vCPU, VMX posted, 1 NMI a sender, 1 exit",
+    .sender_default = 2,
+    .sender_max = 3,
+    .data = &nmi_posted,
+    MACHINE_SCENARIO,
 };
 
-static const struct machine_config two_posts = { .program = spins, VMX(POSTED), .posts_each = 2 };
+static const struct machine_config two_posts = {.program = spins, VMX(POSTED), .posts_each = 2};
 static void in_order(void)
 {
 	const struct model_guest *guest = &machine->vcpus[0].guest;
@@ -225,25 +228,25 @@ static void in_order(void)
 }
 
 LAB_SCENARIO(arrival_order) = {
-	.name = "posted-order",
-	.question = "do two vectors posted one after the other arrive in that order? (thread 002: no)",
-	.bounds = "1 vCPU, VMX posted, 1 sender posts a low, then a high vector",
-	.sender_default = 1,
-	.expect_sc = LAB_FAILS,
-	.expect_tso = LAB_FAILS,
-	.data = &two_posts,
-	.setup = machine_setup,
-	.invariant = in_order,
-	.quiescent = machine_nothing_pending,
+    .name = "posted-order",
+    .question = "do two vectors posted one after the other arrive in that order? (thread 002: no)",
+    .bounds = "1 vCPU, VMX posted, 1 sender posts a low, then a high vector",
+    .sender_default = 1,
+    .expect_sc = LAB_FAILS,
+    .expect_tso = LAB_FAILS,
+    .data = &two_posts,
+    .setup = machine_setup,
+    .invariant = in_order,
+    .quiescent = machine_nothing_pending,
 };
 
-static const struct machine_config levels = { .program = exits, VMX(POSTED), .level = true };
+static const struct machine_config levels = {.program = exits, VMX(POSTED), .level = true};
 LAB_SCENARIO(level_posted) = {
-	.name = "level-posted",
-	.question = "is every level-triggered interrupt taken, and its EOI seen, with posted delivery?",
-	.bounds = "1 vCPU, VMX posted, 1 level-triggered interrupt a sender, 1 exit",
-	.sender_default = 2,
-	.sender_max = 3,
-	.data = &levels,
-	MACHINE_SCENARIO,
+    .name = "level-posted",
+    .question = "is every level-triggered interrupt taken, and its EOI seen, with posted delivery?",
+    .bounds = "1 vCPU, VMX posted, 1 level-triggered interrupt a sender, 1 exit",
+    .sender_default = 2,
+    .sender_max = 3,
+    .data = &levels,
+    MACHINE_SCENARIO,
 };

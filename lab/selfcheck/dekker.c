@@ -6,7 +6,7 @@ struct world {
 	uint32_t flag[2], seen[2], is_fenced;
 };
 static struct world *w;
-static uint32_t ids[2] = { 0, 1 };
+static uint32_t ids[2] = {0, 1};
 
 static void side(void *arg)
 {
@@ -35,19 +35,19 @@ static void quiescent(void)
 }
 
 LAB_SCENARIO(plain) = {
-	.name = "self-dekker",
-	.question = "does a side see the other's flag when both store, then load?",
-	.bounds = "2 CPUs, one round",
-	.expect_tso = LAB_FAILS,
-	.setup = setup,
-	.quiescent = quiescent,
+    .name = "self-dekker",
+    .question = "does a side see the other's flag when both store, then load?",
+    .bounds = "2 CPUs, one round",
+    .expect_tso = LAB_FAILS,
+    .setup = setup,
+    .quiescent = quiescent,
 };
 
 LAB_SCENARIO(fenced) = {
-	.name = "self-dekker-fenced",
-	.question = "does a side see the other's flag with a fence between store and load?",
-	.bounds = "2 CPUs, one round",
-	.setup = setup,
-	.quiescent = quiescent,
-	.data = "fenced",
+    .name = "self-dekker-fenced",
+    .question = "does a side see the other's flag with a fence between store and load?",
+    .bounds = "2 CPUs, one round",
+    .setup = setup,
+    .quiescent = quiescent,
+    .data = "fenced",
 };

@@ -6,7 +6,7 @@ struct world {
 	uint32_t x, y, own[2], other[2];
 };
 static struct world *w;
-static uint32_t ids[2] = { 0, 1 };
+static uint32_t ids[2] = {0, 1};
 
 static void side(void *arg)
 {
@@ -31,14 +31,15 @@ static void setup(const struct lab_params *params)
 
 static void quiescent(void)
 {
-	lab_check(w->other[0] == 2 || w->other[1] == 2, "each saw its own store, neither the other's");
+	lab_check(
+	    w->other[0] == 2 || w->other[1] == 2, "each saw its own store, neither the other's");
 }
 
 LAB_SCENARIO(forwarding) = {
-	.name = "self-forwarding",
-	.question = "does reading back one's own store order it before a load of another word?",
-	.bounds = "2 CPUs",
-	.expect_tso = LAB_FAILS,
-	.setup = setup,
-	.quiescent = quiescent,
+    .name = "self-forwarding",
+    .question = "does reading back one's own store order it before a load of another word?",
+    .bounds = "2 CPUs",
+    .expect_tso = LAB_FAILS,
+    .setup = setup,
+    .quiescent = quiescent,
 };

@@ -3,7 +3,7 @@
 #include "lab/lab.h"
 
 enum { RIGHT, WRONG };
-static const int variants[] = { RIGHT, WRONG };
+static const int variants[] = {RIGHT, WRONG};
 
 struct world {
 	uint32_t data, flag, x, y, read[4];
@@ -40,21 +40,21 @@ static void setup_message(const struct lab_params *params)
 }
 
 LAB_SCENARIO(right) = {
-	.name = "self-message",
-	.question = "is the data there when the flag is, written in that order?",
-	.bounds = "2 CPUs",
-	.setup = setup_message,
-	.data = &variants[0],
+    .name = "self-message",
+    .question = "is the data there when the flag is, written in that order?",
+    .bounds = "2 CPUs",
+    .setup = setup_message,
+    .data = &variants[0],
 };
 
 LAB_SCENARIO(wrong) = {
-	.name = "self-message-reversed",
-	.question = "is the data there when the flag is, written first?",
-	.bounds = "2 CPUs",
-	.expect_sc = LAB_FAILS,
-	.expect_tso = LAB_FAILS,
-	.setup = setup_message,
-	.data = &variants[1],
+    .name = "self-message-reversed",
+    .question = "is the data there when the flag is, written first?",
+    .bounds = "2 CPUs",
+    .expect_sc = LAB_FAILS,
+    .expect_tso = LAB_FAILS,
+    .setup = setup_message,
+    .data = &variants[1],
 };
 
 static void load_x_store_y(void *arg)
@@ -85,11 +85,11 @@ static void not_both(void)
 }
 
 LAB_SCENARIO(load_buffering) = {
-	.name = "self-load-buffering",
-	.question = "are loads ordered before later stores?",
-	.bounds = "2 CPUs",
-	.setup = setup_buffering,
-	.quiescent = not_both,
+    .name = "self-load-buffering",
+    .question = "are loads ordered before later stores?",
+    .bounds = "2 CPUs",
+    .setup = setup_buffering,
+    .quiescent = not_both,
 };
 
 static void store_x(void *arg)
@@ -135,9 +135,9 @@ static void same_order(void)
 }
 
 LAB_SCENARIO(independent_reads) = {
-	.name = "self-independent-reads",
-	.question = "do all CPUs see two independent stores in the same order?",
-	.bounds = "4 CPUs",
-	.setup = setup_reads,
-	.quiescent = same_order,
+    .name = "self-independent-reads",
+    .question = "do all CPUs see two independent stores in the same order?",
+    .bounds = "4 CPUs",
+    .setup = setup_reads,
+    .quiescent = same_order,
 };

@@ -3,13 +3,13 @@
 #include "lab/lab.h"
 
 enum { NO_FENCE, FENCED, NO_TURN };
-static const int variants[] = { NO_FENCE, FENCED, NO_TURN };
+static const int variants[] = {NO_FENCE, FENCED, NO_TURN};
 
 struct world {
 	uint32_t flag[2], turn, inside, done[2];
 };
 static struct world *w;
-static uint32_t ids[2] = { 0, 1 };
+static uint32_t ids[2] = {0, 1};
 
 static int variant(void)
 {
@@ -53,28 +53,28 @@ static void setup(const struct lab_params *params)
 }
 
 LAB_SCENARIO(no_fence) = {
-	.name = "self-peterson",
-	.question = "does Peterson's lock exclude without fences?",
-	.bounds = "2 CPUs, one acquisition each",
-	.expect_tso = LAB_FAILS,
-	.setup = setup,
-	.data = &variants[0],
+    .name = "self-peterson",
+    .question = "does Peterson's lock exclude without fences?",
+    .bounds = "2 CPUs, one acquisition each",
+    .expect_tso = LAB_FAILS,
+    .setup = setup,
+    .data = &variants[0],
 };
 
 LAB_SCENARIO(fenced) = {
-	.name = "self-peterson-fenced",
-	.question = "does Peterson's lock exclude, and let everyone in, with a fence?",
-	.bounds = "2 CPUs, one acquisition each",
-	.setup = setup,
-	.data = &variants[1],
+    .name = "self-peterson-fenced",
+    .question = "does Peterson's lock exclude, and let everyone in, with a fence?",
+    .bounds = "2 CPUs, one acquisition each",
+    .setup = setup,
+    .data = &variants[1],
 };
 
 LAB_SCENARIO(no_turn) = {
-	.name = "self-peterson-no-turn",
-	.question = "does everyone get in when neither gives way?",
-	.bounds = "2 CPUs, one acquisition each",
-	.expect_sc = LAB_FAILS,
-	.expect_tso = LAB_FAILS,
-	.setup = setup,
-	.data = &variants[2],
+    .name = "self-peterson-no-turn",
+    .question = "does everyone get in when neither gives way?",
+    .bounds = "2 CPUs, one acquisition each",
+    .expect_sc = LAB_FAILS,
+    .expect_tso = LAB_FAILS,
+    .setup = setup,
+    .data = &variants[2],
 };

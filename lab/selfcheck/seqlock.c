@@ -3,7 +3,7 @@
 #include "lab/lab.h"
 
 enum { RIGHT, NO_RECHECK };
-static const int variants[] = { RIGHT, NO_RECHECK };
+static const int variants[] = {RIGHT, NO_RECHECK};
 
 struct world {
 	uint32_t sequence, a, b, seen_a, seen_b;
@@ -31,7 +31,7 @@ static void reader(void *arg)
 		a = (uint32_t)LAB_LOAD(&w->a);
 		b = (uint32_t)LAB_LOAD(&w->b);
 	} while (*(const int *)lab_scenario_now()->data == RIGHT &&
-	    ((before & 1) || LAB_LOAD(&w->sequence) != before));
+	         ((before & 1) || LAB_LOAD(&w->sequence) != before));
 	lab_check(a == b, "the reader saw a mixture");
 }
 
@@ -47,19 +47,19 @@ static void setup(const struct lab_params *params)
 }
 
 LAB_SCENARIO(right) = {
-	.name = "self-seqlock",
-	.question = "does a sequence lock's reader never see a mixture, and finish?",
-	.bounds = "one writer of two rounds, one reader",
-	.setup = setup,
-	.data = &variants[0],
+    .name = "self-seqlock",
+    .question = "does a sequence lock's reader never see a mixture, and finish?",
+    .bounds = "one writer of two rounds, one reader",
+    .setup = setup,
+    .data = &variants[0],
 };
 
 LAB_SCENARIO(no_recheck) = {
-	.name = "self-seqlock-no-recheck",
-	.question = "does it without looking at the sequence again?",
-	.bounds = "one writer of two rounds, one reader",
-	.expect_sc = LAB_FAILS,
-	.expect_tso = LAB_FAILS,
-	.setup = setup,
-	.data = &variants[1],
+    .name = "self-seqlock-no-recheck",
+    .question = "does it without looking at the sequence again?",
+    .bounds = "one writer of two rounds, one reader",
+    .expect_sc = LAB_FAILS,
+    .expect_tso = LAB_FAILS,
+    .setup = setup,
+    .data = &variants[1],
 };

@@ -3,7 +3,7 @@
 #include "lab/lab.h"
 
 enum { RIGHT, NO_FENCE, NO_RECHECK };
-static const int variants[] = { RIGHT, NO_FENCE, NO_RECHECK };
+static const int variants[] = {RIGHT, NO_FENCE, NO_RECHECK};
 
 struct world {
 	uint32_t work, is_asleep, wake_count, is_done;
@@ -59,31 +59,31 @@ static void quiescent(void)
 }
 
 LAB_SCENARIO(right) = {
-	.name = "self-sleep",
-	.question = "does announce, fence, look again, sleep lose no wake-up?",
-	.bounds = "one sleeper, one waker",
-	.setup = setup,
-	.quiescent = quiescent,
-	.data = &variants[0],
+    .name = "self-sleep",
+    .question = "does announce, fence, look again, sleep lose no wake-up?",
+    .bounds = "one sleeper, one waker",
+    .setup = setup,
+    .quiescent = quiescent,
+    .data = &variants[0],
 };
 
 LAB_SCENARIO(no_fence) = {
-	.name = "self-sleep-no-fence",
-	.question = "does it without the fence?",
-	.bounds = "one sleeper, one waker",
-	.expect_tso = LAB_FAILS,
-	.setup = setup,
-	.quiescent = quiescent,
-	.data = &variants[1],
+    .name = "self-sleep-no-fence",
+    .question = "does it without the fence?",
+    .bounds = "one sleeper, one waker",
+    .expect_tso = LAB_FAILS,
+    .setup = setup,
+    .quiescent = quiescent,
+    .data = &variants[1],
 };
 
 LAB_SCENARIO(no_recheck) = {
-	.name = "self-sleep-no-recheck",
-	.question = "does it without looking again?",
-	.bounds = "one sleeper, one waker",
-	.expect_sc = LAB_FAILS,
-	.expect_tso = LAB_FAILS,
-	.setup = setup,
-	.quiescent = quiescent,
-	.data = &variants[2],
+    .name = "self-sleep-no-recheck",
+    .question = "does it without looking again?",
+    .bounds = "one sleeper, one waker",
+    .expect_sc = LAB_FAILS,
+    .expect_tso = LAB_FAILS,
+    .setup = setup,
+    .quiescent = quiescent,
+    .data = &variants[2],
 };

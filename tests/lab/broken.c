@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Scenarios that are broken on purpose, linked only into the tests: what the lab must say of each. */
+/* Scenarios that are broken on purpose, linked only into the tests: what the lab must say of each.
+ */
 #include "lab/lab.h"
 
 static uint32_t *word;
@@ -66,13 +67,28 @@ static void setup_empty(const struct lab_params *params)
 	(void)params;
 }
 
-LAB_SCENARIO(endless) = { .name = "broken-endless", .question = "?", .bounds = "-",
-	.setup = setup_endless, .mutant_of_bug = UINT32_MAX };
-LAB_SCENARIO(crash) = { .name = "broken-crash", .question = "?", .bounds = "-",
-	.setup = setup_crash, .mutant_of_bug = UINT32_MAX };
-LAB_SCENARIO(assertion) = { .name = "broken-assertion", .question = "?", .bounds = "-",
-	.setup = setup_assertion, .mutant_of_bug = UINT32_MAX };
-LAB_SCENARIO(overflow) = { .name = "broken-overflow", .question = "?", .bounds = "-",
-	.setup = setup_overflow, .mutant_of_bug = UINT32_MAX };
-LAB_SCENARIO(empty) = { .name = "broken-empty", .question = "?", .bounds = "-",
-	.setup = setup_empty, .mutant_of_bug = UINT32_MAX };
+LAB_SCENARIO(endless) = {.name = "broken-endless",
+    .question = "?",
+    .bounds = "-",
+    .setup = setup_endless,
+    .mutant_of_bug = UINT32_MAX};
+LAB_SCENARIO(crash) = {.name = "broken-crash",
+    .question = "?",
+    .bounds = "-",
+    .setup = setup_crash,
+    .mutant_of_bug = UINT32_MAX};
+LAB_SCENARIO(assertion) = {.name = "broken-assertion",
+    .question = "?",
+    .bounds = "-",
+    .setup = setup_assertion,
+    .mutant_of_bug = UINT32_MAX};
+LAB_SCENARIO(overflow) = {.name = "broken-overflow",
+    .question = "?",
+    .bounds = "-",
+    .setup = setup_overflow,
+    .mutant_of_bug = UINT32_MAX};
+LAB_SCENARIO(empty) = {.name = "broken-empty",
+    .question = "?",
+    .bounds = "-",
+    .setup = setup_empty,
+    .mutant_of_bug = UINT32_MAX};

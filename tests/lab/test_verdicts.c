@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The lab's verdicts: self-checks, mutants and scenarios, with and without reductions and processes. */
+/* The lab's verdicts: self-checks, mutants and scenarios, with and without reductions and
+ * processes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,11 +11,15 @@
 
 static struct result result;
 
-static const struct options defaults = { .model = LAB_TSO, .jobs = 1, .seconds = 60,
-	.memory = (size_t)1 << 30, .reduce = true, .lasso = true };
+static const struct options defaults = {.model = LAB_TSO,
+    .jobs = 1,
+    .seconds = 60,
+    .memory = (size_t)1 << 30,
+    .reduce = true,
+    .lasso = true};
 
-static enum lab_status verdict(const struct lab_scenario *scenario, const struct options *options,
-    uint32_t senders)
+static enum lab_status verdict(
+    const struct lab_scenario *scenario, const struct options *options, uint32_t senders)
 {
 	struct options own = *options;
 
@@ -24,8 +29,8 @@ static enum lab_status verdict(const struct lab_scenario *scenario, const struct
 	return result.status;
 }
 
-static bool is_expected(const struct lab_scenario *scenario, enum lab_model model,
-    enum lab_status status)
+static bool is_expected(
+    const struct lab_scenario *scenario, enum lab_model model, enum lab_status status)
 {
 	enum lab_expect expect = model == LAB_TSO ? scenario->expect_tso : scenario->expect_sc;
 
@@ -45,7 +50,8 @@ static void check_all(bool (*is_wanted)(const struct lab_scenario *), const stru
 		status = verdict(*s, options, (*s)->mutant_of_bug ? 0 : 1);
 		if (!is_expected(*s, options->model, status))
 			fail_msg("%s: %s; replay: posthorn lab run %s --model %s%s", (*s)->name,
-			    status_name(status), (*s)->name, options->model == LAB_TSO ? "tso" : "sc",
+			    status_name(status), (*s)->name,
+			    options->model == LAB_TSO ? "tso" : "sc",
 			    options->reduce ? "" : " --no-reduction");
 		count++;
 	}
@@ -65,7 +71,7 @@ static bool is_mutant(const struct lab_scenario *scenario)
 /* What the core does not do yet, by the lab's own verdict: docs/lab.md, "Open findings". */
 static bool is_open(const struct lab_scenario *scenario)
 {
-	static const char *const names[] = { "fast-self-ipi" };
+	static const char *const names[] = {"fast-self-ipi"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(names[i], scenario->name))
@@ -127,8 +133,8 @@ static void reductions_change_no_verdict(void **state)
 
 static void processes_change_no_verdict_and_no_count(void **state)
 {
-	static const char *const names[] = { "self-dekker-fenced", "self-seqlock", "post-exit",
-		"posted-halt" };
+	static const char *const names[] = {
+	    "self-dekker-fenced", "self-seqlock", "post-exit", "posted-halt"};
 	struct options options = defaults;
 
 	(void)state;
@@ -169,7 +175,8 @@ static void counterexample_is_shortest_with_fewest_switches(void **state)
 
 	(void)state;
 	assert_int_equal(verdict(scenario, &defaults, 0), STATUS_VIOLATED);
-	/* Sleeper looks twice, waker sets and looks, the announcement drains: one switch to and fro. */
+	/* Sleeper looks twice, waker sets and looks, the announcement drains: one switch to and
+	 * fro. */
 	assert_int_equal(result.path_count, 5);
 	assert_true(result.switch_count <= 2);
 }
@@ -226,18 +233,18 @@ static void random_schedules_find_a_mutant_and_never_prove(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(self_checks_under_tso),
-		cmocka_unit_test(self_checks_under_sc),
-		cmocka_unit_test(mutants_fail_under_tso),
-		cmocka_unit_test(mutants_under_sc),
-		cmocka_unit_test(scenarios_hold_with_one_sender),
-		cmocka_unit_test(reductions_change_no_verdict),
-		cmocka_unit_test(processes_change_no_verdict_and_no_count),
-		cmocka_unit_test(liveness_is_seen_only_with_the_lasso_search),
-		cmocka_unit_test(counterexample_is_shortest_with_fewest_switches),
-		cmocka_unit_test(replay_of_an_id_fails_in_the_same_way),
-		cmocka_unit_test(spent_memory_and_time_are_no_verdict),
-		cmocka_unit_test(random_schedules_find_a_mutant_and_never_prove),
+	    cmocka_unit_test(self_checks_under_tso),
+	    cmocka_unit_test(self_checks_under_sc),
+	    cmocka_unit_test(mutants_fail_under_tso),
+	    cmocka_unit_test(mutants_under_sc),
+	    cmocka_unit_test(scenarios_hold_with_one_sender),
+	    cmocka_unit_test(reductions_change_no_verdict),
+	    cmocka_unit_test(processes_change_no_verdict_and_no_count),
+	    cmocka_unit_test(liveness_is_seen_only_with_the_lasso_search),
+	    cmocka_unit_test(counterexample_is_shortest_with_fewest_switches),
+	    cmocka_unit_test(replay_of_an_id_fails_in_the_same_way),
+	    cmocka_unit_test(spent_memory_and_time_are_no_verdict),
+	    cmocka_unit_test(random_schedules_find_a_mutant_and_never_prove),
 	};
 
 	arena_map();

@@ -12,8 +12,12 @@ static struct result result;
 static enum lab_status verdict(const char *name, uint32_t senders)
 {
 	const struct lab_scenario *scenario = scenario_find(name);
-	struct options options = { .model = LAB_TSO, .jobs = 1, .seconds = 30,
-		.memory = (size_t)256 << 20, .reduce = true, .sender_count = senders };
+	struct options options = {.model = LAB_TSO,
+	    .jobs = 1,
+	    .seconds = 30,
+	    .memory = (size_t)256 << 20,
+	    .reduce = true,
+	    .sender_count = senders};
 
 	assert_non_null(scenario);
 	weakenings_reset(scenario);
@@ -37,8 +41,8 @@ static void annotated_own_and_locked_words_are_fine(void **state)
 
 static void the_core_shares_only_through_its_door(void **state)
 {
-	static const char *const names[] = { "post-exit", "post-halt", "posted-exit", "posted-halt",
-		"device-halt", "device-preempted", "handler-post-halt", "request-kick", "nmi-window" };
+	static const char *const names[] = {"post-exit", "post-halt", "posted-exit", "posted-halt",
+	    "device-halt", "device-preempted", "handler-post-halt", "request-kick", "nmi-window"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -52,9 +56,9 @@ static void the_core_shares_only_through_its_door(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_word_shared_plainly_is_found),
-		cmocka_unit_test(annotated_own_and_locked_words_are_fine),
-		cmocka_unit_test(the_core_shares_only_through_its_door),
+	    cmocka_unit_test(a_word_shared_plainly_is_found),
+	    cmocka_unit_test(annotated_own_and_locked_words_are_fine),
+	    cmocka_unit_test(the_core_shares_only_through_its_door),
 	};
 
 	arena_map();

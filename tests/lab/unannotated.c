@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Compiled as core/ is in the watching build: one scenario that shares a word plainly, two that do not. */
+/* Compiled as core/ is in the watching build: one scenario that shares a word plainly, two that do
+ * not. */
 #include "core/shared.h"
 #include "lab/lab.h"
 
@@ -7,8 +8,8 @@ static struct world {
 	uint32_t word, pad;
 	uint64_t own[2]; /* the watch looks at 8 bytes at a time */
 	uint32_t lock;
-} *w;
-static uint32_t ids[2] = { 0, 1 };
+} * w;
+static uint32_t ids[2] = {0, 1};
 
 static void plain(void *arg)
 {
@@ -56,9 +57,18 @@ static void setup_locked(const struct lab_params *params)
 	two(locked);
 }
 
-LAB_SCENARIO(plain_scenario) = { .name = "watch-plain", .question = "?", .bounds = "-",
-	.setup = setup_plain, .mutant_of_bug = UINT32_MAX };
-LAB_SCENARIO(annotated_scenario) = { .name = "watch-annotated", .question = "?", .bounds = "-",
-	.setup = setup_annotated, .mutant_of_bug = UINT32_MAX };
-LAB_SCENARIO(locked_scenario) = { .name = "watch-locked", .question = "?", .bounds = "-",
-	.setup = setup_locked, .mutant_of_bug = UINT32_MAX };
+LAB_SCENARIO(plain_scenario) = {.name = "watch-plain",
+    .question = "?",
+    .bounds = "-",
+    .setup = setup_plain,
+    .mutant_of_bug = UINT32_MAX};
+LAB_SCENARIO(annotated_scenario) = {.name = "watch-annotated",
+    .question = "?",
+    .bounds = "-",
+    .setup = setup_annotated,
+    .mutant_of_bug = UINT32_MAX};
+LAB_SCENARIO(locked_scenario) = {.name = "watch-locked",
+    .question = "?",
+    .bounds = "-",
+    .setup = setup_locked,
+    .mutant_of_bug = UINT32_MAX};
