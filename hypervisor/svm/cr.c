@@ -46,10 +46,8 @@ static bool cr_classify(const struct instruction *in, struct cr_access *access)
 static bool cr_decode(struct vcpu *vcpu, struct cr_access *access)
 {
 	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	uint8_t buffer[DECODE_MAX_LENGTH];
-	uint32_t available;
-	const uint8_t *bytes;
-	struct instruction in;
+	char text[2 * DECODE_MAX_LENGTH + 1];
+	const struct code *code;
 
 	if (svm_features.has_decode_assists && svm_features.has_next_rip &&
 	    (vmcb->exit_info_1 & CR_ACCESS_MOV)) {
@@ -58,12 +56,12 @@ static bool cr_decode(struct vcpu *vcpu, struct cr_access *access)
 		access->length = vmcb->next_rip - vmcb->rip;
 		return true;
 	}
-	bytes = fetch_instruction(vcpu, buffer, &available);
-	if (!bytes)
+	code = code_at_rip(vcpu);
+	if (!code)
 		return false;
-	if (!decode(bytes, available, decode_mode(vcpu), &in) || !cr_classify(&in, access)) {
-		svm_stop_error(vcpu, "not supported: control-register access %02x %02x %02x at %#llx",
-		    bytes[0], bytes[1], bytes[2], (unsigned long long)vmcb->rip);
+	if (!code->in.length || !cr_classify(&code->in, access)) {
+		code_print(vcpu, text);
+		svm_stop_error(vcpu, "not supported: control-register access %s", text);
 		return false;
 	}
 	return true;
@@ -208,7 +206,7 @@ void svm_exit_xsetbv(struct vcpu *vcpu)
 		svm_inject_error(vcpu, VECTOR_GP, 0);
 		return;
 	}
-	length = instruction_length(vcpu, VMEXIT_XSETBV);
+	length = instruction_length(vcpu);
 	if (!length)
 		return;
 	vcpu->svm->xcr0 = value;

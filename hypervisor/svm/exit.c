@@ -6,6 +6,7 @@
 #include "hypervisor/svm/svm.h"
 #include "hypervisor/vm/policy.h"
 
+#define OPCODE_HLT 0xf4u
 #define VMMCALL_NO_SUCH_CALL ((uint64_t)-1000)
 /* #DF, #TS, #NP, #SS, #GP, #PF, #AC, #CP push an error code (SDM vol. 3, "Error Code"). */
 #define ERROR_CODE_VECTORS 0x00227d00u
@@ -70,7 +71,7 @@ void svm_skip(struct vcpu *vcpu, uint64_t length)
 
 static void skip_decoded(struct vcpu *vcpu)
 {
-	uint64_t length = instruction_length(vcpu, vcpu_vmcb(vcpu)->exit_code);
+	uint64_t length = instruction_length(vcpu);
 
 	if (length)
 		svm_skip(vcpu, length);
@@ -86,16 +87,14 @@ static void skip_decoded(struct vcpu *vcpu)
 static void exit_interrupted(struct vcpu *vcpu)
 {
 	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	uint8_t buffer[15];
-	uint32_t available;
-	const uint8_t *bytes;
+	const struct code *code;
 
 	if (!(vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW) || vmcb->cpl ||
 	    (vmcb->exit_int_info & VMCB_EVENT_VALID))
 		return;
-	bytes = fetch_instruction(vcpu, buffer, &available);
-	if (bytes && bytes[0] == 0xf4) {
-		svm_skip(vcpu, 1);
+	code = code_at_rip(vcpu);
+	if (code && code->in.length && code->in.opcode == OPCODE_HLT) {
+		svm_skip(vcpu, code->in.length);
 		ph_vcpu_halt(vcpu->ph);
 	}
 }
@@ -125,7 +124,7 @@ static void exit_iret(struct vcpu *vcpu)
 
 static void exit_cpuid(struct vcpu *vcpu)
 {
-	uint64_t length = instruction_length(vcpu, VMEXIT_CPUID);
+	uint64_t length = instruction_length(vcpu);
 
 	if (!length)
 		return;
@@ -135,7 +134,7 @@ static void exit_cpuid(struct vcpu *vcpu)
 
 static void exit_hlt(struct vcpu *vcpu)
 {
-	uint64_t length = instruction_length(vcpu, VMEXIT_HLT);
+	uint64_t length = instruction_length(vcpu);
 
 	if (!length)
 		return;
@@ -162,7 +161,7 @@ static int access_msr(struct vcpu *vcpu, bool is_write)
 
 static void exit_msr(struct vcpu *vcpu)
 {
-	uint64_t length = instruction_length(vcpu, VMEXIT_MSR);
+	uint64_t length = instruction_length(vcpu);
 
 	if (!length)
 		return;
@@ -174,7 +173,7 @@ static void exit_msr(struct vcpu *vcpu)
 
 static void exit_vmmcall(struct vcpu *vcpu)
 {
-	uint64_t length = instruction_length(vcpu, VMEXIT_VMMCALL);
+	uint64_t length = instruction_length(vcpu);
 
 	if (!length)
 		return;

@@ -61,19 +61,15 @@ static const struct vmcb_segment *io_segment(struct vcpu *vcpu, const struct io 
 	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	const struct vmcb_segment *segments[] = {&vmcb->es, &vmcb->cs, &vmcb->ss, &vmcb->ds,
 	    &vmcb->fs, &vmcb->gs};
-	uint8_t buffer[DECODE_MAX_LENGTH];
-	uint32_t available;
-	const uint8_t *bytes;
-	struct instruction in;
+	const struct code *code;
 
 	*number = DECODE_ES;
 	if (io->is_in) /* INS: ES, no override */
 		return segments[DECODE_ES];
 	*number = DECODE_DS;
-	bytes = fetch_instruction(vcpu, buffer, &available);
-	if (bytes && decode(bytes, available, decode_mode(vcpu), &in) &&
-	    in.segment != DECODE_NO_SEGMENT)
-		*number = in.segment;
+	code = code_at_rip(vcpu);
+	if (code && code->in.length && code->in.segment != DECODE_NO_SEGMENT)
+		*number = code->in.segment;
 	return segments[*number];
 }
 

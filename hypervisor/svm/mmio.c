@@ -158,93 +158,21 @@ static bool perform(struct vcpu *vcpu, const struct instruction *in,
 
 /* ---- The exit -------------------------------------------------------------------------------- */
 
-static void stop_unsupported(struct vcpu *vcpu, uint64_t gpa, const uint8_t *bytes,
-    uint32_t available)
+static void stop_unsupported(struct vcpu *vcpu, uint64_t gpa)
 {
 	char text[2 * DECODE_MAX_LENGTH + 1];
-	uint32_t i;
 
-	for (i = 0; i < available; i++) {
-		text[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-		text[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-	}
-	text[2 * i] = 0;
+	code_print(vcpu, text);
 	svm_stop_error(vcpu, "unsupported MMIO instruction %s at %#llx", text,
 	    (unsigned long long)gpa);
 }
 
-/* The bytes of the instruction: fetched by hardware where it does, else read from guest memory. */
-static const uint8_t *exit_bytes(struct vcpu *vcpu, uint8_t *buffer, uint32_t *available)
+static void emulate(struct vcpu *vcpu, const struct code *code, uint64_t gpa)
 {
-	struct vmcb *vmcb = vcpu_vmcb(vcpu);
-
-	if (svm_features.has_decode_assists && vmcb->fetched_count) {
-		*available = vmcb->fetched_count & 0xf;
-		return vmcb->fetched_bytes;
-	}
-	return fetch_instruction(vcpu, buffer, available);
-}
-
-/* Unaligned words of guest memory, each read once: the guest may be changing them. */
-struct unaligned_word {
-	uint64_t value;
-} __attribute__((packed));
-
-static uint64_t read_word(const uint8_t *at)
-{
-	return ((const volatile struct unaligned_word *)(const volatile void *)at)->value;
-}
-
-static bool decode_into(struct mmio_memory *memory, const uint8_t *bytes, uint32_t available)
-{
-	return decode(bytes, available, memory->mode, &memory->in) &&
-	    decode_mmio(&memory->in, &memory->access);
-}
-
-/*
- * Decode what is at `bytes`, or find it decoded.  Fifteen bytes decide: the same ones in the same mode
- * are the same instruction.  NULL: not supported.
- */
-static const struct mmio_memory *decode_remembered(struct vcpu *vcpu, const uint8_t *bytes,
-    uint32_t available)
-{
-	struct mmio_memory *memory = &vcpu->svm->decoded[vcpu_vmcb(vcpu)->rip % MMIO_MEMORIES];
-	enum decode_mode mode = decode_mode(vcpu);
-	uint64_t copy[2];
-
-	if (available < DECODE_MAX_LENGTH) {
-		*memory = (struct mmio_memory){.mode = mode};
-		return decode_into(memory, bytes, available) ? memory : NULL;
-	}
-	copy[0] = read_word(bytes);
-	copy[1] = read_word(bytes + DECODE_MAX_LENGTH - sizeof(uint64_t));
-	if (memory->is_valid && memory->first == copy[0] && memory->last == copy[1] &&
-	    memory->mode == mode)
-		return memory;
-	*memory = (struct mmio_memory){.first = copy[0], .last = copy[1], .mode = mode};
-	/* The words overlap in one byte; put behind each other they are the instruction. */
-	copy[1] >>= 8;
-	memory->is_valid = decode_into(memory, (const uint8_t *)copy, available);
-	return memory->is_valid ? memory : NULL;
-}
-
-static void emulate(struct vcpu *vcpu, uint64_t gpa)
-{
-	uint8_t buffer[DECODE_MAX_LENGTH];
-	uint32_t available;
-	const uint8_t *bytes = exit_bytes(vcpu, buffer, &available);
-	const struct mmio_memory *decoded;
-
-	/* Unmapped by another CPU meanwhile: the guest runs it again and faults by itself. */
-	if (!bytes)
-		return;
-	decoded = decode_remembered(vcpu, bytes, available);
-	if (!decoded || gpa % PAGE_BYTES + decoded->access.bytes > PAGE_BYTES) {
-		stop_unsupported(vcpu, gpa, bytes, available);
-		return;
-	}
-	if (perform(vcpu, &decoded->in, &decoded->access, gpa))
-		svm_skip(vcpu, decoded->in.length);
+	if (!code->is_mmio || gpa % PAGE_BYTES + code->access.bytes > PAGE_BYTES)
+		stop_unsupported(vcpu, gpa);
+	else if (perform(vcpu, &code->in, &code->access, gpa))
+		svm_skip(vcpu, code->in.length);
 }
 
 /* True: this fault is not an access that can be emulated, and has been dealt with. */
@@ -273,37 +201,36 @@ static bool handle_odd_fault(struct vcpu *vcpu, uint64_t info, uint64_t gpa)
 	return false;
 }
 
-/* MOV of 32 bits to the local APIC: what EOI and ICR writes are.  False: something else. */
-static bool store_to_apic(struct vcpu *vcpu, uint32_t offset)
+/* MOV of 32 bits to the local APIC: what EOI and ICR writes are. */
+static bool is_plain_store(const struct code *code)
 {
-	uint8_t buffer[DECODE_MAX_LENGTH];
-	uint32_t available;
-	const uint8_t *bytes = exit_bytes(vcpu, buffer, &available);
-	const struct mmio_memory *decoded = bytes ? decode_remembered(vcpu, bytes, available) : NULL;
-	const struct mmio_access *access;
+	return code->is_mmio && code->access.kind == MMIO_STORE && code->access.bytes == 4;
+}
 
-	if (!decoded)
-		return false;
-	access = &decoded->access;
-	if (access->kind != MMIO_STORE || access->bytes != 4)
-		return false;
+static void store_to_apic(struct vcpu *vcpu, const struct code *code, uint32_t offset)
+{
+	const struct mmio_access *access = &code->access;
+
 	ph_apic_mmio_write(vcpu->ph, offset, 4,
-	    (uint32_t)(access->has_immediate ? decoded->in.immediate : vcpu_gpr(vcpu, access->reg)));
-	svm_skip_plain(vcpu, decoded->in.length, decoded->mode);
-	return true;
+	    (uint32_t)(access->has_immediate ? code->in.immediate : vcpu_gpr(vcpu, access->reg)));
+	svm_skip_plain(vcpu, code->in.length, code->mode);
 }
 
 /* The local APIC's page: the common case, and all that is handled with IRQs off. */
 bool svm_fast_npf(struct vcpu *vcpu)
 {
 	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	const struct code *code;
 
 	if (!is_apic_page(vcpu, vmcb->exit_info_2) ||
 	    (vmcb->exit_info_1 & (NPF_TABLE_WALK | NPF_FETCH)) ||
 	    (vmcb->exit_int_info & VMCB_EVENT_VALID))
 		return false;
-	if (!store_to_apic(vcpu, (uint32_t)vmcb->exit_info_2 % PAGE_BYTES))
-		emulate(vcpu, vmcb->exit_info_2);
+	code = code_at_rip(vcpu);
+	if (code && is_plain_store(code))
+		store_to_apic(vcpu, code, (uint32_t)vmcb->exit_info_2 % PAGE_BYTES);
+	else if (code)
+		emulate(vcpu, code, vmcb->exit_info_2);
 	return true;
 }
 
@@ -311,7 +238,11 @@ void svm_exit_npf(struct vcpu *vcpu)
 {
 	uint64_t info = vcpu_vmcb(vcpu)->exit_info_1;
 	uint64_t gpa = vcpu_vmcb(vcpu)->exit_info_2;
+	const struct code *code;
 
-	if (!handle_odd_fault(vcpu, info, gpa))
-		emulate(vcpu, gpa);
+	if (handle_odd_fault(vcpu, info, gpa))
+		return;
+	code = code_at_rip(vcpu);
+	if (code)
+		emulate(vcpu, code, gpa);
 }

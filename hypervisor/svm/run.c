@@ -25,7 +25,7 @@ static void run_new_asid(struct svm_vcpu *svm, struct svm_cpu *cpu, uint32_t pcp
 void svm_flush_tlb(struct vcpu *vcpu)
 {
 	vcpu->svm->asid_generation = 0;
-	vcpu->svm->fetched.entry_count = 0;
+	code_forget(vcpu->svm);
 }
 
 /* ---- Entry ---------------------------------------------------------------------------------- */
@@ -71,7 +71,7 @@ void svm_enter(struct vcpu *vcpu)
 
 static bool fast_cpuid(struct vcpu *vcpu)
 {
-	uint64_t length = instruction_length(vcpu, VMEXIT_CPUID);
+	uint64_t length = instruction_length(vcpu);
 
 	if (!length)
 		return false;
@@ -91,7 +91,7 @@ static bool fast_msr(struct vcpu *vcpu)
 		return false;
 	if (!(vmcb->exit_info_1 & 1))
 		return false;
-	length = instruction_length(vcpu, VMEXIT_MSR);
+	length = instruction_length(vcpu);
 	if (!length)
 		return false;
 	if (ph_apic_msr_write(vcpu->ph, msr, vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vmcb->rax) == PH_OK)

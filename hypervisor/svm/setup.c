@@ -236,7 +236,8 @@ int svm_vcpu_create(struct vcpu *vcpu, uint64_t npt_root, uint64_t tsc_offset)
 	if (!svm || !vmcb)
 		return -1;
 	svm->fpu_area = page_alloc(0);
-	if (!svm->fpu_area)
+	svm->code = page_alloc(CODE_ORDER);
+	if (!svm->fpu_area || !svm->code)
 		return -1;
 	vcpu->svm = svm;
 	svm->vmcb = vmcb;

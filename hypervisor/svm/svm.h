@@ -67,29 +67,31 @@ struct svm_kept_msrs {
 	uint64_t hwcr;
 };
 
-/*
- * A walk of the guest's long-mode tables, remembered with the entries that it read: while each still
- * holds the same value, walking again would end in the same page.
- */
-#define WALK_LEVELS 5u
+/* The entries that a walk of the guest's long-mode tables has read. */
+#define WALK_LEVELS 4u /* CR4.LA57 is not offered */
 struct walk_memory {
-	uint64_t page; /* linear */
-	uint64_t cr3;
-	uint32_t entry_count; /* 0: nothing remembered */
+	uint32_t count;
 	const volatile uint64_t *entry[WALK_LEVELS];
 	uint64_t value[WALK_LEVELS];
-	const uint8_t *host;
 };
 
-/* A decoded MMIO instruction, remembered with its 15 bytes, read as two overlapping words. */
-#define MMIO_MEMORIES 16u
-struct mmio_memory {
+/*
+ * A decoded instruction at a linear address, with all that it was made of: while the table entries and
+ * the bytes (two overlapping words) still read the same, decoding it again would change nothing.
+ */
+struct code {
+	uint64_t linear;
+	uint64_t cr3;
 	uint64_t first, last;
-	enum decode_mode mode;
-	bool is_valid;
-	struct instruction in;
+	const uint8_t *host; /* the first byte; NULL: decoded for one use only */
+	struct walk_memory walk;
+	struct instruction in; /* length 0: not an instruction that the decoder knows */
 	struct mmio_access access;
+	enum decode_mode mode;
+	bool is_mmio; /* access is valid */
 };
+#define CODE_SHIFT 6u /* 64 of them */
+#define CODE_ORDER 2u /* of their pages */
 
 /* Owner only, unless a comment says otherwise. */
 struct svm_vcpu {
@@ -98,8 +100,7 @@ struct svm_vcpu {
 	uint64_t asid_generation; /* 0: needs a new ASID, with nothing cached under it */
 	uint32_t asid_pcpu;       /* whose generation it is */
 
-	struct walk_memory fetched;      /* where instructions were last fetched */
-	struct mmio_memory decoded[MMIO_MEMORIES];
+	struct code *code; /* remembered instructions, by a hash of the address */
 
 	uint64_t guest_cr4; /* as the guest sees it; the VMCB's has MCE set */
 	uint64_t xcr0;
@@ -253,12 +254,21 @@ bool walk_linear(const struct vcpu *vcpu, uint64_t linear, uint32_t access, uint
 bool linear_copy(const struct vcpu *vcpu, uint64_t linear, void *host, uint32_t length, bool write,
     uint64_t *fault, uint32_t *error);
 
+/* Host pointer to the page that `linear` lies in, or NULL; entries are noted unless memory is NULL. */
+const uint8_t *walk_page(const struct vcpu *vcpu, uint64_t linear, struct walk_memory *memory);
+
+/* ---- code.c --------------------------------------------------------------------------------- */
+
 /*
- * Bytes at RIP: pointer to *available (1..15) bytes, valid until the next call on this vCPU, or
- * NULL when the page is not there.
+ * The decoded instruction at RIP, valid until the next call on this vCPU; NULL when its page is not
+ * there: another CPU has unmapped it, and the guest had better run it again and fault by itself.
  */
-const uint8_t *fetch_instruction(struct vcpu *vcpu, uint8_t *buffer, uint32_t *available);
-/* Length of the instruction that exited; 0: not to be had, the VM was stopped or faulted. */
-uint64_t instruction_length(struct vcpu *vcpu, uint64_t exit_code);
+const struct code *code_at_rip(struct vcpu *vcpu);
+/* Forget all: the paging mode changed. */
+void code_forget(struct svm_vcpu *svm);
+/* The bytes at RIP in hexadecimal, for messages: text[2 * DECODE_MAX_LENGTH + 1]. */
+void code_print(struct vcpu *vcpu, char *text);
+/* Length of the instruction that exited; 0: not to be had, the VM was stopped or tries again. */
+uint64_t instruction_length(struct vcpu *vcpu);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest's own page tables, walked in software: for instruction bytes and string operands. */
 #include "hypervisor/lib/string.h"
-#include "hypervisor/svm/decode.h"
 #include "hypervisor/svm/svm.h"
 
 #define PAGE_BYTES      4096u
@@ -31,9 +30,9 @@ static bool walk_entry(const struct walk *walk, uint64_t table, uint32_t index, 
 	if (!at)
 		return false;
 	*entry = is_wide ? *(const volatile uint64_t *)at : *(const volatile uint32_t *)at;
-	if (walk->memory && walk->memory->entry_count < WALK_LEVELS) {
-		walk->memory->entry[walk->memory->entry_count] = at;
-		walk->memory->value[walk->memory->entry_count++] = *entry;
+	if (walk->memory && walk->memory->count < WALK_LEVELS) {
+		walk->memory->entry[walk->memory->count] = at;
+		walk->memory->value[walk->memory->count++] = *entry;
 	}
 	return *entry & PTE_P;
 }
@@ -158,17 +157,7 @@ bool linear_copy(const struct vcpu *vcpu, uint64_t linear, void *host, uint32_t 
 	return true;
 }
 
-/* ---- Instruction bytes ---------------------------------------------------------------------- */
-
-static uint64_t fetch_linear(const struct vcpu *vcpu)
-{
-	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
-
-	return vcpu_is_long64(vcpu) ? vmcb->rip : (uint32_t)(vmcb->cs.base + vmcb->rip);
-}
-
-/* Host pointer to the page that holds `linear`, or NULL; the walk is noted if memory is not NULL. */
-static const uint8_t *fetch_page(struct vcpu *vcpu, uint64_t linear, struct walk_memory *memory)
+const uint8_t *walk_page(const struct vcpu *vcpu, uint64_t linear, struct walk_memory *memory)
 {
 	struct walk walk = {.vcpu = vcpu, .linear = linear, .memory = memory};
 	uint64_t gpa = (uint32_t)linear;
@@ -176,154 +165,4 @@ static const uint8_t *fetch_page(struct vcpu *vcpu, uint64_t linear, struct walk
 	if ((vcpu_vmcb(vcpu)->cr0 & CR0_PG) && !walk_tables(&walk, &gpa))
 		return NULL;
 	return guest_pointer(vcpu->vm, gpa & ~(uint64_t)(PAGE_BYTES - 1), PAGE_BYTES);
-}
-
-static bool memory_holds(const struct walk_memory *memory, const struct vmcb *vmcb, uint64_t page)
-{
-	uint32_t i;
-
-	/* LMA stays set as long as CR4.LA57 and paging cannot change. */
-	if (!memory->entry_count || memory->page != page || memory->cr3 != vmcb->cr3 ||
-	    !(vmcb->efer & EFER_LMA))
-		return false;
-	for (i = 0; i < memory->entry_count; i++)
-		if (*memory->entry[i] != memory->value[i])
-			return false;
-	return true;
-}
-
-static const uint8_t *fetch_first_page(struct vcpu *vcpu, uint64_t page)
-{
-	struct walk_memory *memory = &vcpu->svm->fetched;
-	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
-
-	if (memory_holds(memory, vmcb, page))
-		return memory->host;
-	memory->entry_count = 0;
-	memory->page = page;
-	memory->cr3 = vmcb->cr3;
-	memory->host = fetch_page(vcpu, page, vmcb->efer & EFER_LMA ? memory : NULL);
-	if (!memory->host)
-		memory->entry_count = 0;
-	return memory->host;
-}
-
-/* The rest of an instruction that runs over a page's end. */
-static const uint8_t *fetch_across(struct vcpu *vcpu, uint64_t linear, const uint8_t *first,
-    uint32_t here, uint8_t *buffer, uint32_t *available)
-{
-	const uint8_t *next = fetch_page(vcpu, linear + here, NULL);
-
-	if (!next)
-		return first;
-	memcpy(buffer, first, here);
-	memcpy(buffer + here, next, DECODE_MAX_LENGTH - here);
-	*available = DECODE_MAX_LENGTH;
-	return buffer;
-}
-
-/* The general way: a new walk, or an instruction that may run over the page's end. */
-static __attribute__((noinline)) const uint8_t *fetch_anew(struct vcpu *vcpu, uint8_t *buffer,
-    uint32_t *available)
-{
-	uint64_t linear = fetch_linear(vcpu);
-	uint64_t page = linear & ~(uint64_t)(PAGE_BYTES - 1);
-	uint32_t here = PAGE_BYTES - (uint32_t)(linear % PAGE_BYTES);
-	const uint8_t *host = fetch_first_page(vcpu, page);
-
-	if (!host)
-		return NULL;
-	host += linear - page;
-	if (here < DECODE_MAX_LENGTH) {
-		*available = here;
-		return fetch_across(vcpu, linear, host, here, buffer, available);
-	}
-	*available = DECODE_MAX_LENGTH;
-	return host;
-}
-
-const uint8_t *fetch_instruction(struct vcpu *vcpu, uint8_t *buffer, uint32_t *available)
-{
-	const struct walk_memory *memory = &vcpu->svm->fetched;
-	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	uint64_t offset = vmcb->rip - memory->page;
-
-	if (!vcpu_is_long64(vcpu) || offset > PAGE_BYTES - DECODE_MAX_LENGTH ||
-	    !memory_holds(memory, vmcb, memory->page))
-		return fetch_anew(vcpu, buffer, available);
-	*available = DECODE_MAX_LENGTH;
-	return memory->host + offset;
-}
-
-/* ---- Length without NRIPS ------------------------------------------------------------------- */
-
-/* The plain spelling of the instruction behind an exit; length 0: look at the bytes. */
-struct plain {
-	uint8_t bytes[3];
-	uint8_t length;
-};
-
-static struct plain plain_spelling(uint64_t exit_code, bool is_write)
-{
-	switch (exit_code) {
-	case VMEXIT_CPUID:
-		return (struct plain){{0x0f, 0xa2}, 2};
-	case VMEXIT_HLT:
-		return (struct plain){{0xf4}, 1};
-	case VMEXIT_MSR:
-		return (struct plain){{0x0f, is_write ? 0x30 : 0x32}, 2};
-	case VMEXIT_VMMCALL:
-		return (struct plain){{0x0f, 0x01, 0xd9}, 3};
-	default:
-		return (struct plain){{0}, 0};
-	}
-}
-
-static bool is_plain(const uint8_t *bytes, uint32_t available, const struct plain *plain)
-{
-	uint32_t i;
-
-	if (!plain->length || available < plain->length)
-		return false;
-	for (i = 0; i < plain->length; i++)
-		if (bytes[i] != plain->bytes[i])
-			return false;
-	return true;
-}
-
-static uint64_t length_by_decoding(struct vcpu *vcpu)
-{
-	uint8_t buffer[DECODE_MAX_LENGTH];
-	uint32_t available;
-	const uint8_t *bytes = fetch_instruction(vcpu, buffer, &available);
-	struct instruction instruction;
-
-	if (!bytes) {
-		/* Another CPU unmapped the page since: the guest runs the instruction again. */
-		return 0;
-	}
-	if (!decode(bytes, available, decode_mode(vcpu), &instruction)) {
-		svm_stop_error(vcpu, "unknown instruction behind exit %#llx at %#llx",
-		    (unsigned long long)vcpu_vmcb(vcpu)->exit_code,
-		    (unsigned long long)vcpu_vmcb(vcpu)->rip);
-		return 0;
-	}
-	return instruction.length;
-}
-
-uint64_t instruction_length(struct vcpu *vcpu, uint64_t exit_code)
-{
-	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	struct plain plain;
-	uint8_t buffer[DECODE_MAX_LENGTH];
-	uint32_t available;
-	const uint8_t *bytes;
-
-	if (svm_features.has_next_rip && vmcb->next_rip)
-		return vmcb->next_rip - vmcb->rip;
-	plain = plain_spelling(exit_code, vmcb->exit_info_1 & 1);
-	bytes = fetch_instruction(vcpu, buffer, &available);
-	if (bytes && is_plain(bytes, available, &plain))
-		return plain.length;
-	return length_by_decoding(vcpu);
 }
