@@ -750,7 +750,7 @@ void machine_nothing_invented(void)
 	uint32_t is_invented = 0;
 
 	for (uint32_t i = 0; i < MODEL_GUEST_VECTORS; i++)
-		is_invented |= guest->taken[i] > machine->posted[i];
+		is_invented |= (uint32_t)(guest->taken[i] > machine->posted[i]);
 	lab_check(!is_invented, "an interrupt was taken twice");
 	lab_check(guest->nmi_taken <= machine->nmi_posted, "an NMI was taken twice");
 	lab_check(

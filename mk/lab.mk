@@ -24,7 +24,7 @@ $(BUILD)/lab/tests/lab/test_%: $(BUILD)/lab/tests/lab/test_%.o $(BUILD)/lab/test
 UNIT_TESTS += $(LAB_TESTS:%=$(BUILD)/lab/tests/lab/test_%)
 
 # The second build: every plain access of core/ is a call to lab/watch.c.
-CFLAGS_labwatch := $(CFLAGS_lab) -fsanitize=thread -Wno-tsan
+CFLAGS_labwatch := $(CFLAGS_lab) -fsanitize=thread
 $(eval $(call profile_rule,labwatch))
 LAB_WATCHED := $(call objects,labwatch,$(LAB_CORE))
 LAB_WATCHED_TEST := $(call objects,labwatch,tests/lab/unannotated.c)
