@@ -120,6 +120,9 @@ bool svm_fast_exit(struct vcpu *vcpu)
 		return true;
 	case VMEXIT_CPUID:
 		return fast_cpuid(vcpu);
+	case VMEXIT_CR_WRITE(8):
+		svm_exit_cr(vcpu);
+		return true;
 	default:
 		return false;
 	}
