@@ -17,7 +17,7 @@
 #define MSR_X2APIC_EOI          0x80bu
 #define MSR_X2APIC_SVR          0x80fu
 #define MSR_X2APIC_LINT0        0x835u
-#define VECTOR_OF(vector_class) ((uint8_t)((vector_class) << 4 | 1u))
+#define VECTOR_OF(vector_class) ((uint8_t)((uint32_t)(vector_class) << 4 | 1u))
 
 struct machine *machine;
 static struct ph_vm *vm;
