@@ -14,7 +14,6 @@
 #define OPERATION_SIZE  40
 #define REASON_SIZE     80
 #define FILE_SIZE_MAX   (1 << 20)
-#define DEFAULT_HOST    "qemu-svm"
 #define DEFAULT_TIMEOUT 600
 #define GUEST_PASS_CODE 1 /* 0 written to the debug-exit port */
 
@@ -42,6 +41,8 @@ static const char help_text[] =
     "Run the bench guest under Posthorn, with time counted in instructions, and print the ticks\n"
     "of each operation beside Linux KVM's and beside the aim.\n"
     "\n"
+    "      --host=WHICH      qemu-svm (default) or bochs-vmx\n"
+    "      --apicv=MODE      on bochs-vmx: off, vid or posted (default posted)\n"
     "      --json=FILE       save the result\n"
     "      --cpus=N          virtual CPUs and host CPUs of the bench (default 1)\n"
     "      --append=TEXT     command line of the bench guest, such as iterations=1000\n"
@@ -56,6 +57,8 @@ static const char help_text[] =
     "Exit status: 0 when the bench ran, whether or not each aim was met; else as 'posthorn run'.\n";
 
 static const struct option long_options[] = {
+    {"host", required_argument, NULL, 'o'},
+    {"apicv", required_argument, NULL, 'd'},
     {"json", required_argument, NULL, 'j'},
     {"cpus", required_argument, NULL, 'c'},
     {"append", required_argument, NULL, 'a'},
@@ -90,6 +93,10 @@ static int set_number(uint32_t *slot, const char *name, const char *value, uint3
 static int apply(struct bench *bench, int option, const char *value)
 {
 	switch (option) {
+	case 'o':
+		return options_apply_host(&bench->run, value);
+	case 'd':
+		return options_apply_delivery(&bench->run, value);
 	case 'j':
 		return set_text(&bench->json_path, value);
 	case 'c':
@@ -191,7 +198,7 @@ static int measure(struct bench *bench)
 	vm->append = bench->append ? cli_duplicate(bench->append) : NULL;
 	vm->cpu_count = bench->cpu_count;
 	bench->run.pcpu_count = bench->cpu_count;
-	bench->run.wants_icount = true;
+	bench->run.wants_icount = bench->run.host == HOST_QEMU_SVM;
 	control_init(&control, NULL, bench->run.is_verbose);
 	status = run_guests(&bench->run, stream, &control);
 	control_free(&control);
@@ -227,6 +234,14 @@ static char *read_file(const char *path)
 	return text;
 }
 
+/* The anchors' name of the host: KVM was measured with and without APICv. */
+static const char *host_name(const struct bench *bench)
+{
+	if (bench->run.host == HOST_QEMU_SVM)
+		return "qemu-svm";
+	return strcmp(bench->run.apicv, "off") ? "bochs-vmx-apicv" : "bochs-vmx";
+}
+
 /* The anchors of this host, inside *@document, which the caller deletes. */
 static const cJSON *read_anchors(const struct bench *bench, cJSON **document)
 {
@@ -241,10 +256,10 @@ static const cJSON *read_anchors(const struct bench *bench, cJSON **document)
 	*document = cJSON_Parse(text);
 	free(text);
 	host = cJSON_GetObjectItemCaseSensitive(
-	    cJSON_GetObjectItemCaseSensitive(*document, "hosts"), DEFAULT_HOST);
+	    cJSON_GetObjectItemCaseSensitive(*document, "hosts"), host_name(bench));
 	if (!cJSON_IsObject(host)) {
-		cli_fail(
-		    CLI_BAD_INPUT, "'%s' has no anchors of " DEFAULT_HOST, bench->anchors_path);
+		cli_fail(CLI_BAD_INPUT, "'%s' has no anchors of %s", bench->anchors_path,
+		    host_name(bench));
 		return NULL;
 	}
 	return host;
@@ -340,8 +355,12 @@ static char *make_json(const struct bench *bench, const cJSON *anchors)
 	strftime(date, sizeof(date), "%Y-%m-%d", &parts);
 	cJSON_AddStringToObject(document, "posthorn", POSTHORN_VERSION);
 	cJSON_AddStringToObject(document, "date", date);
-	cJSON_AddStringToObject(document, "host", DEFAULT_HOST);
-	cJSON_AddStringToObject(document, "unit", "instructions (-icount shift=0,sleep=off)");
+	cJSON_AddStringToObject(document, "host", host_name(bench));
+	if (bench->run.host == HOST_BOCHS_VMX)
+		cJSON_AddStringToObject(document, "apicv", bench->run.apicv);
+	cJSON_AddStringToObject(document, "unit",
+	    bench->run.host == HOST_QEMU_SVM ? "instructions (-icount shift=0,sleep=off)"
+	                                     : "instructions (Bochs)");
 	cJSON_AddNumberToObject(document, "cpus", bench->cpu_count);
 	list = cJSON_AddObjectToObject(document, "operations");
 	for (uint32_t i = 0; i < bench->measurement_count; i++) {

@@ -201,7 +201,7 @@ static int apply_accelerator(struct run_options *options, const char *value)
 	return CLI_OK;
 }
 
-static int apply_delivery(struct run_options *options, const char *value)
+int options_apply_delivery(struct run_options *options, const char *value)
 {
 	static const char *const names[] = {"off", "vid", "posted"};
 
@@ -221,7 +221,7 @@ static int apply_path(char **slot, const char *value)
 	return CLI_OK;
 }
 
-static int apply_host(struct run_options *options, const char *value)
+int options_apply_host(struct run_options *options, const char *value)
 {
 	if (!strcmp(value, "qemu-svm"))
 		options->host = HOST_QEMU_SVM;
@@ -266,7 +266,7 @@ static int apply_option(struct run_options *options, int id, const char *key, co
 	case OPTION_VM_FILE:
 		return apply_vm_option(options, id, key, value);
 	case OPTION_HOST:
-		return apply_host(options, value);
+		return options_apply_host(options, value);
 	case OPTION_PCPUS:
 		return apply_number(&options->pcpu_count, key, value, HOST_CPU_MAX);
 	case OPTION_HOST_MEMORY:
@@ -276,7 +276,7 @@ static int apply_option(struct run_options *options, int id, const char *key, co
 	case OPTION_ICOUNT:
 		return apply_flag(&options->wants_icount, true);
 	case OPTION_APICV:
-		return apply_delivery(options, value);
+		return options_apply_delivery(options, value);
 	case OPTION_EMULATOR:
 		return apply_path(&options->emulator, value);
 	case OPTION_HYPERVISOR:

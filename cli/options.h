@@ -85,6 +85,10 @@ int options_check(struct run_options *options);
  */
 int vm_apply(struct vm_options *vm, const char *key, const char *value, char **error);
 
+/* --host=VALUE and --apicv=VALUE; 0 or an exit status, after one line on standard error. */
+int options_apply_host(struct run_options *options, const char *value);
+int options_apply_delivery(struct run_options *options, const char *value);
+
 /* Read a --vm file into @vm; relative paths start at the file's folder. As options_parse(). */
 int vm_file_read(struct vm_options *vm, const char *path);
 
