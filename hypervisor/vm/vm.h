@@ -77,6 +77,7 @@ enum vm_stop_reason {
 
 /* Requests that the hypervisor raises with ph_vcpu_request(); bits 0..15 are the embedder's. */
 #define VM_REQUEST_STOP    0x1u
+#define VM_REQUEST_YIELD   0x4u /* nothing but thread_yield() */
 #define VM_REQUEST_MIGRATE 0x2u /* move to vcpu->migrate_pcpu */
 
 /* General-purpose registers in the order of their numbers in ModRM and the SIB byte. */
