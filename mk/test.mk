@@ -6,12 +6,18 @@ TEST_PROGRAMS = $(UNIT_TESTS) $(ASAN_TESTS) $(BUILD)/posthorn $(BUILD)/asan/post
 TEST_BOOT_FILES = $(BUILD)/posthorn.elf $(BUILD)/posthorn-selftest.elf $(INITRD) guests
 TEST_LIST = BUILD=$(BUILD) UNIT_TESTS="$(UNIT_TESTS)" ASAN_TESTS="$(ASAN_TESTS)" tools/list-tests.sh
 
-.PHONY: test test-quick
+.PHONY: test test-quick test-long
 test: ## run all tests: units, checks, guests, boots (TESTS=PATTERN for some)
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory -j2 $(TEST_PROGRAMS) $(TEST_BOOT_FILES)
 	@tools/fetch-kernel.sh >/dev/null
 	@$(TEST_LIST) full | grep -E -- '$(or $(TESTS),.)' | BUILD=$(BUILD) tools/run-tests -l $(BUILD)/test-logs -
+
+test-long: ## run the full matrix of delivery modes on Bochs's VMX
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory -j2 $(TEST_PROGRAMS) $(TEST_BOOT_FILES)
+	@tools/fetch-kernel.sh >/dev/null
+	@$(TEST_LIST) long | grep -E -- '$(or $(TESTS),.)' | BUILD=$(BUILD) tools/run-tests -l $(BUILD)/test-logs -
 
 test-quick: ## run the tests that boot nothing
 	@tools/deps.sh test

@@ -21,7 +21,7 @@ fail() {
 	exit 68
 }
 
-cpus=2 memory=512 console= control= seconds=300 model=corei7_skylake_x
+cpus=2 memory=512 console="" control="" seconds=300 model=corei7_skylake_x
 while getopts p:m:c:k:t:M:h option; do
 	case $option in
 	p) cpus=$OPTARG ;;
@@ -42,7 +42,7 @@ root=$("$(dirname "$0")/fetch-bochs.sh") || exit 68
 
 # Bochs keeps a lock file beside each image: give it a name of ours to lock.
 folder=$(mktemp -d "${TMPDIR:-/tmp}/bochs-run.XXXXXX") || fail "cannot make a temporary folder; set TMPDIR"
-bochs=
+bochs=""
 clean_up() {
 	[ -z "$bochs" ] || kill -KILL "$bochs" 2>/dev/null || true
 	rm -rf "$folder"
@@ -89,7 +89,8 @@ LTDL_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu/bochs/plugins \
 	"$root/usr/bin/bochs-bin" -q -f bochsrc </dev/null >"$folder/out" 2>&1 &
 bochs=$!
 
-copied1=0 copied2=0
+# shellcheck disable=SC2034
+copied1=0 copied2=0 # by name, in copy()
 copy() { # number, descriptor: what has come since the last time
 	local -n from=copied$1
 	local size
@@ -101,11 +102,11 @@ copy() { # number, descriptor: what has come since the last time
 	from=$size
 }
 
-end=$((SECONDS + seconds)) status=
+end=$((SECONDS + seconds)) status=""
 while [ -z "$status" ]; do
 	sleep 0.3
 	alive=1
-	kill -0 "$bochs" 2>/dev/null || alive=
+	kill -0 "$bochs" 2>/dev/null || alive=""
 	copy 1 3
 	copy 2 4
 	if [ -e com2 ] && grep -aq '^@end status=' com2; then
@@ -121,7 +122,7 @@ while [ -z "$status" ]; do
 done
 kill -KILL "$bochs" 2>/dev/null || true
 wait "$bochs" 2>/dev/null || true
-bochs=
+bochs=""
 copy 1 3
 copy 2 4
 if [ -n "${BOCHS_LOG:-}" ] || [ "$status" = 74 ]; then

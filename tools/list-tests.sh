@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Print the tests for tools/run-tests: list-tests.sh quick|full. Programs come in the variables
+# Print the tests for tools/run-tests: list-tests.sh quick|full|long. Programs come in the variables
 # UNIT_TESTS and ASAN_TESTS, the guests from guests/LIST; BUILD is the build folder.
 set -eu
 cd "$(dirname "$0")/.."
@@ -66,13 +66,43 @@ boots() {
 	echo "boot/kernel-selftest 60 tests/boot/kernel-selftest.sh"
 }
 
+# Every mode at least once, Linux in the fastest. Bochs boots slowly: many guests to one boot.
+bochs() {
+	local some="self_ipi:1 tpr:1 lapic_timer:1 tsc_deadline:1 extint_pic:1 invalid_state:1"
+	local more="hlt_pending:2 nmi:2 level_ioapic:2 ipi_storm:2 apic_fuzz:1:seed=1"
+	local mode
+	echo "bochs/linux-2-posted 400 LIMIT=380 tests/boot/bochs.sh posted linux.sh 2 2"
+	for mode in off vid posted; do
+		echo "bochs/soak-$mode 400 LIMIT=380 tests/boot/bochs.sh $mode guests.sh 2 soak:4:total=20000"
+		echo "bochs/one-cpu-$mode 250 LIMIT=240 tests/boot/bochs.sh $mode guests.sh 2 $some"
+		echo "bochs/more-$mode 250 LIMIT=240 tests/boot/bochs.sh $mode guests.sh 2 $more"
+	done
+}
+
+# The full matrix of modes: `make test-long`.
+bochs_long() {
+	local mode cpus
+	for mode in off vid posted; do
+		for cpus in 1 2 8; do
+			echo "bochs/linux-$cpus-$mode 1200 LIMIT=1180 tests/boot/bochs.sh $mode linux.sh $cpus 2"
+		done
+		echo "bochs/linux-2-migrating-$mode 1200 LIMIT=1180 tests/boot/bochs.sh $mode linux.sh 2 2 --migrate 20"
+		echo "bochs/soak-migrating-$mode 3600 LIMIT=3500 tests/boot/bochs.sh $mode guests.sh 2 soak:4:total=1000000 --migrate 5"
+		echo "bochs/storm-$mode 600 LIMIT=580 tests/boot/bochs.sh $mode guests.sh 2 ipi_storm:4 hlt_pending:4 nmi:4"
+	done
+}
+
 case ${1:-} in
+long)
+	bochs_long
+	;;
 quick)
 	unit
 	checks
 	cli
 	;;
 full)
+	bochs
 	boots
 	guests
 	unit
@@ -80,7 +110,7 @@ full)
 	cli
 	;;
 *)
-	echo "usage: list-tests.sh quick|full" >&2
+	echo "usage: list-tests.sh quick|full|long" >&2
 	exit 64
 	;;
 esac
