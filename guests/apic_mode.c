@@ -222,7 +222,10 @@ static void check_x2apic(void)
 	check_msrs_fault("disabled: MSR");
 }
 
-/* SDM 3, 11.4.3: disabled by IA32_APIC_BASE, and back as after reset. */
+/*
+ * SDM 3, 11.4.3: disabled by IA32_APIC_BASE, and back.  Whether the registers keep their values is open
+ * there (Linux KVM keeps them, and so does Posthorn); the ID and the masks do not change either way.
+ */
 static void check_disabled(void)
 {
 	apic_write(APIC_TPR, 0x20);
@@ -231,11 +234,10 @@ static void check_disabled(void)
 	expect_mode_gp("disabled", APIC_BASE_EXTD);
 	set_mode(APIC_BASE_EN);
 	check(cpuid(1, 0).edx & CPUID_1_EDX_APIC, "CPUID does not show the APIC");
-	check(apic_read(APIC_SVR) == 0xff, "SVR %x after reset", apic_read(APIC_SVR));
-	check(apic_read(APIC_TPR) == 0, "TPR %x after reset", apic_read(APIC_TPR));
-	check(apic_read(APIC_LVT_TIMER) == APIC_LVT_MASKED, "LVT timer %x after reset",
+	check(apic_read(APIC_LVT_TIMER) == APIC_LVT_MASKED, "LVT timer %x after the change",
 	    apic_read(APIC_LVT_TIMER));
-	check(apic_id() == 0, "ID %x after reset", apic_id());
+	check(apic_id() == 0, "ID %x after the change", apic_id());
+	apic_write(APIC_TPR, 0);
 	apic_init();
 }
 
