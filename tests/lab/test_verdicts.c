@@ -68,21 +68,9 @@ static bool is_mutant(const struct lab_scenario *scenario)
 	return !strncmp(scenario->name, "mutant-", 7);
 }
 
-/* What the core does not do yet, by the lab's own verdict: docs/lab.md, "Open findings". */
-static bool is_open(const struct lab_scenario *scenario)
-{
-	static const char *const names[] = {"fast-self-ipi"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(names[i], scenario->name))
-			return true;
-	}
-	return false;
-}
-
 static bool is_scenario(const struct lab_scenario *scenario)
 {
-	return !scenario->mutant_of_bug && scenario->sender_max && !is_open(scenario);
+	return !scenario->mutant_of_bug && scenario->sender_max;
 }
 
 static void self_checks_under_tso(void **state)
