@@ -2,6 +2,8 @@
 /* What there is to say of a vCPU when it, or the host, has gone wrong. */
 #include "hypervisor/lib/log.h"
 #include "hypervisor/svm/svm.h"
+#include "x86/apic.h"
+#include "x86/pid.h"
 #include "hypervisor/vm/vendor.h"
 
 #define UPPER_HALF 0xffffffff00000000ull
@@ -86,6 +88,42 @@ static void dump_exits(const struct svm_vcpu *svm)
 	}
 }
 
+static uint32_t apic_word(const struct vcpu *vcpu, uint32_t offset)
+{
+	return *(const volatile uint32_t *)((const uint8_t *)vcpu->apic_page + offset);
+}
+
+/* IRR, ISR or PIR: the words that are not zero. */
+static void dump_vectors(const struct vcpu *vcpu, const char *name, uint32_t offset)
+{
+	uint32_t i;
+
+	for (i = 0; i < 8; i++) {
+		uint32_t word = apic_word(vcpu, offset + 16 * i);
+
+		if (word)
+			log_printf("  %s[%u..%u] %08x", name, 32 * i + 31, 32 * i, word);
+	}
+}
+
+static void dump_apic(const struct vcpu *vcpu)
+{
+	const struct pid *pid = vcpu->pid;
+	uint32_t i;
+
+	log_printf("  apic tpr %x ppr %x svr %x icr %x:%08x lvt timer %x", apic_word(vcpu, APIC_TPR),
+	    apic_word(vcpu, APIC_PPR), apic_word(vcpu, APIC_SVR), apic_word(vcpu, APIC_ICR2),
+	    apic_word(vcpu, APIC_ICR), apic_word(vcpu, APIC_LVT_TIMER));
+	log_printf("  apic id %x ldr %x dfr %x", apic_word(vcpu, APIC_ID), apic_word(vcpu, APIC_LDR),
+	    apic_word(vcpu, APIC_DFR));
+	dump_vectors(vcpu, "irr", APIC_IRR);
+	dump_vectors(vcpu, "isr", APIC_ISR);
+	for (i = 0; i < 4; i++)
+		if (pid->pir[i])
+			log_printf("  pir[%u] %016llx", i, (unsigned long long)pid->pir[i]);
+	log_printf("  pid control %016llx", (unsigned long long)pid->control);
+}
+
 void svm_dump(const struct vcpu *vcpu)
 {
 	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
@@ -99,5 +137,6 @@ void svm_dump(const struct vcpu *vcpu)
 	dump_segment("tr  ", &vmcb->tr);
 	dump_segment("gdtr", &vmcb->gdtr);
 	dump_segment("idtr", &vmcb->idtr);
+	dump_apic(vcpu);
 	dump_exits(vcpu->svm);
 }
