@@ -7,7 +7,11 @@
 #include "hypervisor/svm/svm.h"
 #include "x86/cpuid.h"
 
-#define LEAF_SVM     0x8000000au
+#define LEAF_SVM          0x8000000au
+#define LEAF_HYPERVISOR   0x40000000u
+#define SIGNATURE_TCG_B   0x54474354u
+#define SIGNATURE_TCG_C   0x43544743u
+#define SIGNATURE_TCG_D   0x47435447u
 #define SVM_REVISION_MASK 0xffu
 
 struct svm_features svm_features;
@@ -26,6 +30,15 @@ void features_init_xsave(void)
 		svm_features.xcr0 = cpuid(0xd, 0).eax & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
 }
 
+/* "TCGTCGTCGTCG": QEMU emulates this processor in software. */
+static bool cpu_is_tcg(void)
+{
+	struct cpuid_result r = cpuid(LEAF_HYPERVISOR, 0);
+
+	return (cpuid(1, 0).ecx & CPUID_1_C_HYPERVISOR) && r.ebx == SIGNATURE_TCG_B &&
+	    r.ecx == SIGNATURE_TCG_C && r.edx == SIGNATURE_TCG_D;
+}
+
 /* What this pCPU offers; the first decides, the others must agree. */
 static struct svm_features cpu_features(void)
 {
@@ -36,6 +49,7 @@ static struct svm_features cpu_features(void)
 	    .has_decode_assists = svm.edx & CPUID_SVM_D_DECODE_ASSISTS,
 	    .has_flush_by_asid = svm.edx & CPUID_SVM_D_FLUSH_BY_ASID,
 	    .has_pause_filter = svm.edx & CPUID_SVM_D_PAUSE_FILTER,
+	    .injects_twice = cpu_is_tcg(),
 	    .has_vgif = svm.edx & CPUID_SVM_D_VGIF,
 	    .has_xsave = svm_features.has_xsave,
 	    .xcr0 = svm_features.xcr0,

@@ -40,6 +40,39 @@ static void run_record_exit(struct svm_vcpu *svm)
 }
 
 /*
+ * QEMU 7.2 may deliver an interrupt from EVENTINJ twice: it leaves the vector behind
+ * as a pending exception, which comes up when something else makes its loop look before the next exit.
+ * There the interrupt goes in as a virtual one, which the processor takes before the first instruction:
+ * IF is set and no window is asked for.  False: by EVENTINJ.
+ */
+static bool begin_virtual(struct vmcb *vmcb)
+{
+	uint64_t vector = vmcb->event_inj & VMCB_EVENT_VECTOR_MASK;
+
+	if ((vmcb->event_inj & (VMCB_EVENT_VALID | VMCB_EVENT_TYPE_MASK)) !=
+		(VMCB_EVENT_VALID | VMCB_EVENT_TYPE_INTR) ||
+	    (vmcb->interrupt_control & V_IRQ) || !(vmcb->rflags & RFLAGS_IF) ||
+	    (vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW))
+		return false;
+	vmcb->event_inj = 0;
+	vmcb->interrupt_control = (vmcb->interrupt_control & ~(V_INTR_VECTOR_MASK | V_INTR_PRIO_MASK)) |
+	    V_IRQ | V_IGN_TPR | vector << V_INTR_VECTOR_SHIFT | (vector >> 4) << V_INTR_PRIO_SHIFT;
+	vmcb->clean &= ~VMCB_CLEAN_TPR;
+	return true;
+}
+
+/* Not taken, or the exit cut its delivery short: say so as EXITINTINFO would. */
+static void end_virtual(struct vmcb *vmcb)
+{
+	if (!(vmcb->interrupt_control & V_IRQ))
+		return;
+	vmcb->exit_int_info = VMCB_EVENT_VALID | VMCB_EVENT_TYPE_INTR |
+	    (vmcb->interrupt_control & V_INTR_VECTOR_MASK) >> V_INTR_VECTOR_SHIFT;
+	vmcb->interrupt_control &= ~V_IRQ;
+	vmcb->clean &= ~VMCB_CLEAN_TPR;
+}
+
+/*
  * While a window is asked for, CR8 writes exit: QEMU 7.2 aborts as a whole when the guest writes CR8
  * with V_IRQ pending (it raises the virtual interrupt without its lock).
  */
@@ -47,12 +80,15 @@ static void run_guest(struct vcpu *vcpu, const struct svm_cpu *cpu)
 {
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	uint32_t intercept_cr = vmcb->intercept_cr;
+	bool is_virtual = svm_features.injects_twice && begin_virtual(vmcb);
 
 	if (vmcb->interrupt_control & V_IRQ)
 		vmcb->intercept_cr |= VMCB_CR_WRITE(8);
 	svm_run(vcpu->gprs, vcpu->svm->vmcb_phys, cpu->host_vmcb_phys);
 	vmcb->intercept_cr = intercept_cr;
 	vmcb->tlb_control = VMCB_TLB_KEEP;
+	if (is_virtual)
+		end_virtual(vmcb);
 }
 
 void svm_enter(struct vcpu *vcpu)

@@ -18,6 +18,7 @@ struct svm_features {
 	bool has_flush_by_asid;
 	bool has_pause_filter;
 	bool has_vgif;
+	bool injects_twice; /* QEMU's own emulation: see run.c */
 	bool has_xsave; /* not SVM's, but of the same use: else FXSAVE */
 	uint64_t xcr0;  /* components that the hypervisor switches */
 };
@@ -220,6 +221,8 @@ void svm_inject_page_fault(struct vcpu *vcpu, uint64_t linear, uint32_t error);
 void svm_stop_error(struct vcpu *vcpu, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* VMMCALL and VMCALL: there are no calls yet. */
+void svm_vmcall(struct vcpu *vcpu);
 void svm_exit_io(struct vcpu *vcpu);       /* io.c */
 /* svm_skip() where the mode is known: nothing more to do but in a shadow or a single step. */
 static inline void svm_skip_plain(struct vcpu *vcpu, uint64_t length, enum decode_mode mode)
