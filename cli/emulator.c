@@ -94,7 +94,8 @@ static void add_serial(
 }
 
 /* A serial port of Bochs is a terminal's device, or by hand what the script does without. */
-static void add_bochs_serial(struct emulator_arguments *arguments, const char *option, int descriptor)
+static void add_bochs_serial(
+    struct emulator_arguments *arguments, const char *option, int descriptor)
 {
 	char name[64];
 
@@ -208,8 +209,8 @@ static void become_emulator(const char *program, char **arguments, pid_t parent)
 }
 
 /*
- * A terminal for Bochs, which opens it by name.  The other end stays open here, so that reading does
- * not fail before Bochs comes and what it wrote is still there when it has gone.
+ * A terminal for Bochs, which opens it by name.  The other end stays open here, so that reading
+ * does not fail before Bochs comes and what it wrote is still there when it has gone.
  */
 static int make_terminal_pair(int pair[2])
 {

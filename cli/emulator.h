@@ -22,9 +22,9 @@ struct emulator {
 };
 
 /*
- * Make the command line for @bundle (Bochs: an ISO image that holds it). @console and @control are file descriptors that the
- * emulator inherits, or -1 for a line that a user can run by hand. 0 or an exit status, after
- * one line on standard error.
+ * Make the command line for @bundle (Bochs: an ISO image that holds it). @console and @control are
+ * file descriptors that the emulator inherits, or -1 for a line that a user can run by hand. 0 or
+ * an exit status, after one line on standard error.
  */
 int emulator_arguments_make(struct emulator_arguments *arguments, const struct run_options *options,
     const char *bundle, int console, int control);

@@ -28,8 +28,8 @@ struct tables {
 void tables_free(struct tables *tables);
 
 /*
- * Take "NAME vcpu=I KEY=VALUE ...".  A row with the key "delivery" begins a CPU's report and replaces
- * what was known of it; rows without go on with it.
+ * Take "NAME vcpu=I KEY=VALUE ...".  A row with the key "delivery" begins a CPU's report and
+ * replaces what was known of it; rows without go on with it.
  */
 bool tables_take(struct tables *tables, const char *row);
 

@@ -171,13 +171,18 @@ static void exit_msr(struct vcpu *vcpu)
 		svm_inject_error(vcpu, VECTOR_GP, 0);
 }
 
+void svm_vmcall(struct vcpu *vcpu)
+{
+	vcpu_vmcb(vcpu)->rax = VMMCALL_NO_SUCH_CALL;
+}
+
 static void exit_vmmcall(struct vcpu *vcpu)
 {
 	uint64_t length = instruction_length(vcpu);
 
 	if (!length)
 		return;
-	vcpu_vmcb(vcpu)->rax = VMMCALL_NO_SUCH_CALL;
+	svm_vmcall(vcpu);
 	svm_skip(vcpu, length);
 }
 

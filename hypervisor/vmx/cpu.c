@@ -35,9 +35,9 @@ static uint32_t controls(const char *name, uint32_t msr, uint32_t needed, uint32
 	return ((needed | wanted) & may_be_1) | must_be_1;
 }
 
-#define SECONDARY_APICV \
-	(SECONDARY_APIC_ACCESSES | SECONDARY_X2APIC_MODE | SECONDARY_APIC_REGISTERS | \
-	 SECONDARY_VIRTUAL_INTERRUPTS)
+#define SECONDARY_APICV                                                                            \
+	(SECONDARY_APIC_ACCESSES | SECONDARY_X2APIC_MODE | SECONDARY_APIC_REGISTERS |              \
+	    SECONDARY_VIRTUAL_INTERRUPTS)
 
 /* The fastest delivery of hardware and option, and why there is no faster one. */
 static void settle_delivery(struct vmx_features *f, bool has_posting)
@@ -64,24 +64,26 @@ static struct vmx_features cpu_features(void)
 	f.pin = pin & ~PIN_POSTED_INTERRUPTS; /* the core turns it on */
 	f.primary = controls("primary", MSR_VMX_PRIMARY,
 	    PRIMARY_TSC_OFFSETTING | PRIMARY_HLT | PRIMARY_MWAIT | PRIMARY_RDPMC |
-		PRIMARY_TPR_SHADOW | PRIMARY_IO_BITMAPS | PRIMARY_MSR_BITMAPS | PRIMARY_MONITOR |
-		PRIMARY_SECONDARY, 0);
+	        PRIMARY_TPR_SHADOW | PRIMARY_IO_BITMAPS | PRIMARY_MSR_BITMAPS | PRIMARY_MONITOR |
+	        PRIMARY_SECONDARY,
+	    0);
 	if (f.primary & (PRIMARY_CR3_LOAD | PRIMARY_CR3_STORE))
 		panic("not supported: VMX that exits on every access to CR3");
 	f.secondary = controls("secondary", MSR_VMX_SECONDARY,
 	    SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST | SECONDARY_WBINVD,
 	    SECONDARY_VPID | SECONDARY_RDTSCP | SECONDARY_INVPCID | SECONDARY_PAUSE_LOOP |
-		SECONDARY_APICV);
+	        SECONDARY_APICV);
 	f.exit = controls("exit", MSR_VMX_EXIT,
 	    EXIT_HOST_64 | EXIT_ACK_INTERRUPT | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
-		EXIT_LOAD_EFER | EXIT_SAVE_DEBUG, 0);
+	        EXIT_LOAD_EFER | EXIT_SAVE_DEBUG,
+	    0);
 	f.entry = controls("entry", MSR_VMX_ENTRY,
 	    ENTRY_IA32E | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER | ENTRY_LOAD_DEBUG, 0);
 	if ((ept & (VMX_EPT_WALK_4 | VMX_EPT_WB | VMX_EPT_2M)) !=
 	    (VMX_EPT_WALK_4 | VMX_EPT_WB | VMX_EPT_2M))
 		panic("not supported: EPT without 4 levels, write-back or 2 MB pages");
-	f.has_vpid = (f.secondary & SECONDARY_VPID) && (ept & VMX_VPID_INVVPID) &&
-	    (ept & VMX_VPID_SINGLE);
+	f.has_vpid =
+	    (f.secondary & SECONDARY_VPID) && (ept & VMX_VPID_INVVPID) && (ept & VMX_VPID_SINGLE);
 	if (!f.has_vpid)
 		f.secondary &= ~SECONDARY_VPID;
 	settle_delivery(&f, pin & PIN_POSTED_INTERRUPTS);
@@ -94,7 +96,9 @@ static void log_features(void)
 		uint32_t bit;
 		const char *name;
 	} optional[] = {
-	    {SECONDARY_VPID, "VPID"}, {SECONDARY_RDTSCP, "RDTSCP"}, {SECONDARY_INVPCID, "INVPCID"},
+	    {SECONDARY_VPID, "VPID"},
+	    {SECONDARY_RDTSCP, "RDTSCP"},
+	    {SECONDARY_INVPCID, "INVPCID"},
 	    {SECONDARY_PAUSE_LOOP, "PAUSE-loop exiting"},
 	    {SECONDARY_APIC_ACCESSES, "virtual APIC accesses"},
 	    {SECONDARY_X2APIC_MODE, "virtual x2APIC mode"},

@@ -13,22 +13,24 @@
 #define IO_STRING     (1u << 4)
 #define IO_REP        (1u << 5)
 #define IO_PORT_SHIFT 16
-/* SDM vol. 3, table "Format of the VM-Exit Instruction-Information Field as Used for INS and OUTS". */
+/* SDM vol. 3, table "Format of the VM-Exit Instruction-Information Field as Used for INS and OUTS".
+ */
 #define IO_ADDRESS_SIZE_SHIFT 7
 
 static void prepare_io(struct vcpu *vcpu, struct vmcb *vmcb)
 {
 	uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 	uint64_t info = (qualification >> IO_PORT_SHIFT) << IOIO_PORT_SHIFT |
-	    ((qualification & IO_SIZE_MASK) + 1) << IOIO_SIZE_SHIFT;
+	                ((qualification & IO_SIZE_MASK) + 1) << IOIO_SIZE_SHIFT;
 
 	if (qualification & IO_IN)
 		info |= IOIO_TYPE_IN;
 	if (qualification & IO_REP)
 		info |= IOIO_REP;
 	if (qualification & IO_STRING) {
-		info |= IOIO_STR | (uint64_t)IOIO_A16
-			<< (vmcs_read(VMCS_EXIT_INSTRUCTION_INFO) >> IO_ADDRESS_SIZE_SHIFT & 7);
+		info |= IOIO_STR |
+		        (uint64_t)IOIO_A16
+		            << (vmcs_read(VMCS_EXIT_INSTRUCTION_INFO) >> IO_ADDRESS_SIZE_SHIFT & 7);
 		vmx_segments_load(vcpu);
 	}
 	vmcb->exit_info_1 = info;
@@ -76,10 +78,11 @@ static void prepare_ept(struct vcpu *vcpu, struct vmcb *vmcb)
 {
 	uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 
-	vmcb->exit_info_1 = (qualification & EPT_WRITE ? NPF_WRITE : 0) |
+	vmcb->exit_info_1 =
+	    (qualification & EPT_WRITE ? NPF_WRITE : 0) |
 	    (qualification & EPT_FETCH ? NPF_FETCH : 0) |
 	    ((qualification & (EPT_LINEAR_VALID | EPT_FINAL)) == EPT_LINEAR_VALID ? NPF_TABLE_WALK
-										 : 0);
+	                                                                          : 0);
 	vmcb->exit_info_2 = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 	note_nmi_unblocked(vcpu, vmcb, qualification & EPT_NMI_UNBLOCKED);
 }
@@ -157,20 +160,39 @@ static const struct translation translations[VMX_EXIT_SLOTS] = {
     [VMX_EXIT_VMFUNC] = {VMEXIT_VMRUN, NULL},
 };
 
-static void handle_shared(struct vcpu *vcpu, uint32_t reason)
+/* Fill in what the shared handlers look at. */
+static void prepare(struct vcpu *vcpu, uint32_t reason)
 {
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	const struct translation *translation = &translations[reason];
 
 	vmx_registers_load(vcpu);
 	vmcb->next_rip = vmcb->rip + vmcs_read(VMCS_EXIT_INSTRUCTION_LEN);
-	vmcb->exit_int_info = vmcs_read(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID ? VMCB_EVENT_VALID : 0;
+	vmcb->exit_int_info =
+	    vmcs_read(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID ? VMCB_EVENT_VALID : 0;
 	vmcb->exit_code = translation->code;
 	vmcb->exit_info_1 = 0;
 	if (translation->prepare)
 		translation->prepare(vcpu, vmcb);
+}
+
+static void handle_shared(struct vcpu *vcpu, uint32_t reason)
+{
+	prepare(vcpu, reason);
 	svm_handle_exit(vcpu);
 	vmx_registers_store(vcpu);
+}
+
+bool vmx_fast_ept(struct vcpu *vcpu)
+{
+	if ((vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS) & ~(uint64_t)APIC_ACCESS_OFFSET_MASK) !=
+	    ph_apic_base_address(vcpu->ph))
+		return false;
+	prepare(vcpu, VMX_EXIT_EPT_VIOLATION);
+	if (!svm_fast_npf(vcpu))
+		return false;
+	vmx_registers_store(vcpu);
+	return true;
 }
 
 /* ---- VMX's own ------------------------------------------------------------------------------- */
@@ -190,15 +212,15 @@ static void exit_nothing(struct vcpu *vcpu)
 	(void)vcpu;
 }
 
-static void exit_eoi(struct vcpu *vcpu)
+void vmx_exit_eoi(struct vcpu *vcpu)
 {
 	ph_apic_eoi_exit(vcpu->ph, (uint8_t)vmcs_read(VMCS_EXIT_QUALIFICATION));
 }
 
-static void exit_apic_write(struct vcpu *vcpu)
+void vmx_exit_apic_write(struct vcpu *vcpu)
 {
-	ph_apic_write_exit(vcpu->ph,
-	    (uint32_t)vmcs_read(VMCS_EXIT_QUALIFICATION) & APIC_ACCESS_OFFSET_MASK);
+	ph_apic_write_exit(
+	    vcpu->ph, (uint32_t)vmcs_read(VMCS_EXIT_QUALIFICATION) & APIC_ACCESS_OFFSET_MASK);
 }
 
 static void exit_task_switch(struct vcpu *vcpu)
@@ -222,8 +244,8 @@ static void (*const own_exits[VMX_EXIT_SLOTS])(struct vcpu *vcpu) = {
     [VMX_EXIT_NMI_WINDOW] = exit_nothing,
     [VMX_EXIT_TASK_SWITCH] = exit_task_switch,
     [VMX_EXIT_TPR_BELOW_THRESHOLD] = exit_nothing,
-    [VMX_EXIT_VIRTUALIZED_EOI] = exit_eoi,
-    [VMX_EXIT_APIC_WRITE] = exit_apic_write,
+    [VMX_EXIT_VIRTUALIZED_EOI] = vmx_exit_eoi,
+    [VMX_EXIT_APIC_WRITE] = vmx_exit_apic_write,
     [VMX_REASON_NOT_ENTERED] = exit_not_entered,
 };
 
@@ -274,7 +296,7 @@ const char *vmx_slot_name(uint32_t slot)
 #define EXIT_NAME(name, number) [number] = #name,
 	    VMX_EXIT_LIST(EXIT_NAME)
 #undef EXIT_NAME
-	    [VMX_REASON_NOT_ENTERED] = "NOT_ENTERED",
+	        [VMX_REASON_NOT_ENTERED] = "NOT_ENTERED",
 	};
 	/* Written with the same bytes whoever comes first. */
 	static char lower[VMX_EXIT_SLOTS][NAME_SIZE];
@@ -284,7 +306,8 @@ const char *vmx_slot_name(uint32_t slot)
 		return NULL;
 	for (i = 0; upper[slot][i] && i < NAME_SIZE - 1; i++)
 		lower[slot][i] = (char)(upper[slot][i] >= 'A' && upper[slot][i] <= 'Z'
-			? upper[slot][i] + ('a' - 'A') : upper[slot][i]);
+		                            ? upper[slot][i] + ('a' - 'A')
+		                            : upper[slot][i]);
 	return lower[slot];
 }
 

@@ -94,7 +94,8 @@ static const char *invalid_flow(void)
 	if (is_ia32e && (rflags & RFLAGS_VM))
 		return "RFLAGS.VM in IA-32e mode";
 	if ((vmcs_read(VMCS_ENTRY_INTR_INFO) & (INTR_INFO_VALID | INTR_INFO_TYPE_MASK)) ==
-		(INTR_INFO_VALID | INTR_INFO_EXTERNAL) && !(rflags & RFLAGS_IF))
+	        (INTR_INFO_VALID | INTR_INFO_EXTERNAL) &&
+	    !(rflags & RFLAGS_IF))
 		return "an interrupt is injected with RFLAGS.IF zero";
 	if (vmcs_read(VMCS_GUEST_DR7) >> 32)
 		return "DR7[63:32] are not zero";
@@ -129,5 +130,6 @@ void vmx_dump(const struct vcpu *vcpu)
 	const struct vmx_vcpu *vmx = vcpu->vmx;
 
 	svm_dump(vcpu);
-	log_printf("  VMX: last reason %#x, secondary controls %#x", vmx->exit_reason, vmx->secondary);
+	log_printf(
+	    "  VMX: last reason %#x, secondary controls %#x", vmx->exit_reason, vmx->secondary);
 }

@@ -6,8 +6,8 @@
 #include "x86/apic.h"
 
 /* SDM vol. 3, tables "Format of an EPT ... Entry": read, write, execute; leaves write-back. */
-#define EPT_RWX 7ull
-#define EPT_WB  (6ull << 3)
+#define EPT_RWX       7ull
+#define EPT_WB        (6ull << 3)
 #define EPT_PHYS_MASK 0x000ffffffffff000ull
 
 static const struct npt_format ept_format = {.table = EPT_RWX, .leaf = EPT_RWX | EPT_WB};
@@ -24,15 +24,23 @@ static void bitmap_allow(uint8_t *bitmap, uint32_t msr, uint32_t offset)
 {
 	if (msr >= MSRPM_RANGE_1)
 		offset += BITMAP_HIGH;
-	bitmap[offset + (msr % 0x2000u) / 8] &= (uint8_t)~(1u << msr % 8);
+	bitmap[offset + (msr % 0x2000u) / 8] &= (uint8_t) ~(1u << msr % 8);
 }
 
 /* MSRs that entry and exit, or load_state and save_state, switch. */
 static void bitmap_fill(uint8_t *bitmap)
 {
 	static const uint32_t switched[] = {
-	    MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR, MSR_LSTAR, MSR_CSTAR,
-	    MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+	    MSR_SYSENTER_CS,
+	    MSR_SYSENTER_ESP,
+	    MSR_SYSENTER_EIP,
+	    MSR_STAR,
+	    MSR_LSTAR,
+	    MSR_CSTAR,
+	    MSR_SFMASK,
+	    MSR_FS_BASE,
+	    MSR_GS_BASE,
+	    MSR_KERNEL_GS_BASE,
 	};
 	uint32_t i;
 
@@ -111,7 +119,8 @@ static int apic_root_create(struct vm *vm, uint64_t root)
 	uint64_t *second = top ? copy_of(top[0]) : NULL;
 	void *page = page_alloc(0);
 
-	_Static_assert(VM_LOW_RAM_END == 3ull << 30, "the tables of 3G..4G are the APIC page's own");
+	_Static_assert(
+	    VM_LOW_RAM_END == 3ull << 30, "the tables of 3G..4G are the APIC page's own");
 	if (!second || !page)
 		return -1;
 	top[0] = phys_of(second) | EPT_RWX;

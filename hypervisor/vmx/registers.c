@@ -121,9 +121,9 @@ void vmx_registers_load(struct vcpu *vcpu)
 	vmcb->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 	vmcb->dr6 = dr6_read();
 	load_control_registers(vcpu);
-	vmcb->interrupt_state =
-	    interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS) ? VMCB_INTERRUPT_SHADOW
-									       : 0;
+	vmcb->interrupt_state = interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)
+	                            ? VMCB_INTERRUPT_SHADOW
+	                            : 0;
 	vmcb->cpl = vmcs_read(VMCS_GUEST_SS_ACCESS) >> VMCB_SEG_DPL_SHIFT & 3;
 	vmcb->cs.attributes = attributes_of(vmcs_read(VMCS_GUEST_CS_ACCESS));
 	vmcb->cs.base = vmcs_read(VMCS_GUEST_CS_BASE);
@@ -133,8 +133,8 @@ void vmx_registers_load(struct vcpu *vcpu)
 /* ---- Before an entry ------------------------------------------------------------------------- */
 
 /*
- * PAE paging without long mode: the processor has the four PDPTEs in the VMCS, for whoever sets CR0 or
- * CR4 in the guest's place loads them (SDM vol. 3, "PDPTE Registers").
+ * PAE paging without long mode: the processor has the four PDPTEs in the VMCS, for whoever sets CR0
+ * or CR4 in the guest's place loads them (SDM vol. 3, "PDPTE Registers").
  */
 static void store_pdptes(const struct vcpu *vcpu)
 {
@@ -182,7 +182,7 @@ static void store_rare(struct vcpu *vcpu)
 void vmx_registers_store(struct vcpu *vcpu)
 {
 	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	struct vmx_seen *seen = &vcpu->vmx->seen;
+	const struct vmx_seen *seen = &vcpu->vmx->seen;
 
 	if (vcpu->vmx->is_dirty) {
 		vmx_registers_store_all(vcpu);
@@ -197,7 +197,7 @@ void vmx_registers_store(struct vcpu *vcpu)
 	if (vmcb->cr0 != seen->cr0 || vcpu->svm->guest_cr4 != seen->cr4 || vmcb->efer != seen->efer)
 		store_control_registers(vcpu);
 	store_rare(vcpu);
-	remember(vcpu);
+	/* `seen` is filled in again by the next load. */
 }
 
 void vmx_registers_store_all(struct vcpu *vcpu)

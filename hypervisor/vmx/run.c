@@ -75,14 +75,15 @@ void vmx_enter_traced(struct ph_vcpu *ph, void *host)
 
 /* ---- Exits handled with IRQs off ------------------------------------------------------------- */
 
-/* Step over the instruction.  Odd cases (single step, shadow, 4 GB wrap) take the long way: false. */
+/* Step over the instruction.  Odd cases (single step, shadow, 4 GB wrap) take the long way: false.
+ */
 static bool fast_skip(void)
 {
 	uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
 	uint64_t next = rip + vmcs_read(VMCS_EXIT_INSTRUCTION_LEN);
 
-	if ((vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF) ||
-	    vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) || (next ^ rip) >> 32)
+	if ((vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_TF) || vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) ||
+	    (next ^ rip) >> 32)
 		return false;
 	vmcs_write(VMCS_GUEST_RIP, next);
 	return true;
@@ -118,6 +119,19 @@ bool vmx_fast_exit(struct ph_vcpu *ph, void *host)
 		return true;
 	case VMX_EXIT_WRMSR:
 		return fast_wrmsr(vcpu);
+	case VMX_EXIT_APIC_WRITE:
+		vmx_exit_apic_write(vcpu);
+		return true;
+	case VMX_EXIT_VIRTUALIZED_EOI:
+		vmx_exit_eoi(vcpu);
+		return true;
+	case VMX_EXIT_EPT_VIOLATION:
+		return vmx_fast_ept(vcpu);
+	case VMX_EXIT_VMCALL:
+		if (!fast_skip())
+			return false;
+		svm_vmcall(vcpu);
+		return true;
 	case VMX_EXIT_INTERRUPT_WINDOW:
 	case VMX_EXIT_NMI_WINDOW:
 	case VMX_EXIT_TPR_BELOW_THRESHOLD:

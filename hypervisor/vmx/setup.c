@@ -5,7 +5,8 @@
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/vmx/vmx.h"
 
-#define EPTP_WB_4_LEVELS (6u | 3u << 3) /* SDM vol. 3, table "Format of Extended-Page-Table Pointer" */
+#define EPTP_WB_4_LEVELS                                                                           \
+	(6u | 3u << 3) /* SDM vol. 3, table "Format of Extended-Page-Table Pointer" */
 /* Cycles between two PAUSEs of a spin loop, and of spinning before it exits. */
 #define PLE_GAP_CYCLES    128u
 #define PLE_WINDOW_CYCLES 4096u
@@ -13,8 +14,8 @@
 /* ---- Controls -------------------------------------------------------------------------------- */
 
 /*
- * #DB and #AC as on SVM: their delivery can raise them again without end.  CR3 and the INVLPG family
- * belong to the guest.
+ * #DB and #AC as on SVM: their delivery can raise them again without end.  CR3 and the INVLPG
+ * family belong to the guest.
  */
 static void setup_controls(const struct vmx_vcpu *vmx)
 {
@@ -41,9 +42,14 @@ static void setup_controls(const struct vmx_vcpu *vmx)
 static void setup_zero_controls(void)
 {
 	static const uint32_t zeros[] = {
-	    VMCS_PAGE_FAULT_MASK, VMCS_PAGE_FAULT_MATCH, VMCS_CR3_TARGET_COUNT,
-	    VMCS_EXIT_MSR_STORE_COUNT, VMCS_EXIT_MSR_LOAD_COUNT, VMCS_ENTRY_MSR_LOAD_COUNT,
-	    VMCS_ENTRY_INTR_INFO, VMCS_TPR_THRESHOLD,
+	    VMCS_PAGE_FAULT_MASK,
+	    VMCS_PAGE_FAULT_MATCH,
+	    VMCS_CR3_TARGET_COUNT,
+	    VMCS_EXIT_MSR_STORE_COUNT,
+	    VMCS_EXIT_MSR_LOAD_COUNT,
+	    VMCS_ENTRY_MSR_LOAD_COUNT,
+	    VMCS_ENTRY_INTR_INFO,
+	    VMCS_TPR_THRESHOLD,
 	};
 	uint32_t i;
 
@@ -112,7 +118,7 @@ void vmx_set_delivery(struct ph_vcpu *ph, void *host, enum ph_delivery delivery)
 
 	if (is_virtual)
 		secondary |= SECONDARY_APIC_REGISTERS | SECONDARY_VIRTUAL_INTERRUPTS |
-		    (is_x2apic ? SECONDARY_X2APIC_MODE : SECONDARY_APIC_ACCESSES);
+		             (is_x2apic ? SECONDARY_X2APIC_MODE : SECONDARY_APIC_ACCESSES);
 	vmx->secondary = secondary;
 	vmcs_write(VMCS_SECONDARY, secondary);
 	vmcs_write(VMCS_MSR_BITMAP, is_x2apic ? vmx_msr_bitmap_x2apic : vmx_msr_bitmap);

@@ -31,8 +31,8 @@
 #define VMX_VPID_SINGLE      (1ull << 41)
 #define VMX_TRUE_OFFSET      0xcu /* from MSR_VMX_PIN..ENTRY to their TRUE forms */
 
-#define CPUID_1_C_VMX (1u << 5)
-#define CR4_VMXE      (1ull << 13)
+#define CPUID_1_C_VMX    (1u << 5)
+#define CR4_VMXE         (1ull << 13)
 #define ENTRY_LOAD_DEBUG (1u << 2)
 #define EXIT_SAVE_DEBUG  (1u << 2)
 
@@ -114,7 +114,8 @@ void vmx_segments_load(struct vcpu *vcpu);
 /* Write back what handlers have changed; all of it when it was changed while not loaded. */
 void vmx_registers_store(struct vcpu *vcpu);
 void vmx_registers_store_all(struct vcpu *vcpu);
-#define VMX_CR0_GUEST (CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM) /* CR0 bits of the guest's own */
+#define VMX_CR0_GUEST (CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM) /* CR0 bits of the guest's own  \
+	                                                            */
 #define VMX_CR4_GUEST CR4_PGE
 
 /* ---- run.c ---------------------------------------------------------------------------------- */
@@ -131,6 +132,10 @@ extern char vmx_run_exit[];
 
 /* ---- exit.c, fault.c ------------------------------------------------------------------------ */
 void vmx_handle_exit(struct vcpu *vcpu);
+/* What vmx_fast_exit() does too.  vmx_fast_ept(): false: not the local APIC's page. */
+bool vmx_fast_ept(struct vcpu *vcpu);
+void vmx_exit_eoi(struct vcpu *vcpu);
+void vmx_exit_apic_write(struct vcpu *vcpu);
 const char *vmx_slot_name(uint32_t slot);
 const char *vmx_code_name(uint64_t code);
 /* SDM vol. 3, "VM-Instruction Error Numbers". */
