@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# Hosted unit tests of the hypervisor's pure parts: the instruction decoder.
+
+define virt_test
+$(BUILD)/$(1)/tests/unit/virt_decode: $$(call objects,$(1),tests/unit/virt_decode.c hypervisor/svm/decode.c)
+	$$(Q)$$(CC) $$(CFLAGS_$(1)) $$^ -lcmocka -o $$@
+endef
+# The test reads flags with PUSHF, which would write into the red zone.
+$(foreach p,host asan cov,$(BUILD)/$(p)/tests/unit/virt_decode.o): CFLAGS_EXTRA := -mno-red-zone
+$(foreach p,host asan cov,$(eval $(call virt_test,$(p))))
+
+UNIT_TESTS += $(BUILD)/host/tests/unit/virt_decode
+ASAN_TESTS += $(BUILD)/asan/tests/unit/virt_decode
