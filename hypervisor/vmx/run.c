@@ -119,14 +119,6 @@ bool vmx_fast_exit(struct ph_vcpu *ph, void *host)
 		return true;
 	case VMX_EXIT_WRMSR:
 		return fast_wrmsr(vcpu);
-	case VMX_EXIT_APIC_WRITE:
-		vmx_exit_apic_write(vcpu);
-		return true;
-	case VMX_EXIT_VIRTUALIZED_EOI:
-		vmx_exit_eoi(vcpu);
-		return true;
-	case VMX_EXIT_EPT_VIOLATION:
-		return vmx_fast_ept(vcpu);
 	case VMX_EXIT_VMCALL:
 		if (!fast_skip())
 			return false;

@@ -132,10 +132,6 @@ extern char vmx_run_exit[];
 
 /* ---- exit.c, fault.c ------------------------------------------------------------------------ */
 void vmx_handle_exit(struct vcpu *vcpu);
-/* What vmx_fast_exit() does too.  vmx_fast_ept(): false: not the local APIC's page. */
-bool vmx_fast_ept(struct vcpu *vcpu);
-void vmx_exit_eoi(struct vcpu *vcpu);
-void vmx_exit_apic_write(struct vcpu *vcpu);
 const char *vmx_slot_name(uint32_t slot);
 const char *vmx_code_name(uint64_t code);
 /* SDM vol. 3, "VM-Instruction Error Numbers". */
