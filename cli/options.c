@@ -31,7 +31,8 @@ const char run_help_text[] =
     "      --host=WHICH      qemu-svm (default), or bochs-vmx: Bochs 3.0, for APICv\n"
     "      --pcpus=N         CPUs of the emulated host (default: as useful here)\n"
     "      --host-memory=SIZE  its memory (default: computed)\n"
-    "      --accel=WHICH     tcg, kvm or auto: kvm where /dev/kvm offers SVM (default auto)\n"
+    "      --accel=WHICH     tcg, mttcg (a thread for each CPU: QEMU 7.2 crashes at times), kvm,\n"
+    "                        or auto: kvm where /dev/kvm offers SVM, else tcg (default auto)\n"
     "      --apicv=MODE      fastest delivery on VMX: off, vid or posted (default posted)\n"
     "      --icount          count instructions as time: deterministic ticks\n"
     "      --emulator=PROG   instead of qemu-system-x86_64\n"
@@ -194,10 +195,12 @@ static int apply_accelerator(struct run_options *options, const char *value)
 		options->accelerator = ACCELERATOR_AUTO;
 	else if (!strcmp(value, "tcg"))
 		options->accelerator = ACCELERATOR_TCG;
+	else if (!strcmp(value, "mttcg"))
+		options->accelerator = ACCELERATOR_MTTCG;
 	else if (!strcmp(value, "kvm"))
 		options->accelerator = ACCELERATOR_KVM;
 	else
-		return cli_fail(CLI_USAGE, "--accel must be tcg, kvm or auto, not '%s'", value);
+		return cli_fail(CLI_USAGE, "--accel must be tcg, mttcg, kvm or auto, not '%s'", value);
 	return CLI_OK;
 }
 

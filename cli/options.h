@@ -36,7 +36,8 @@ struct vm_options {
 
 enum accelerator {
 	ACCELERATOR_AUTO,
-	ACCELERATOR_TCG,
+	ACCELERATOR_TCG,   /* one thread for all CPUs, see emulator.c */
+	ACCELERATOR_MTTCG, /* one thread a CPU */
 	ACCELERATOR_KVM,
 };
 
