@@ -71,7 +71,6 @@ bochs() {
 	local some="self_ipi:1 tpr:1 lapic_timer:1 tsc_deadline:1 extint_pic:1 invalid_state:1"
 	local more="hlt_pending:2 nmi:2 level_ioapic:2 ipi_storm:2 apic_fuzz:1:seed=1"
 	local mode
-	echo "bochs/linux-2-posted 400 LIMIT=380 tests/boot/bochs.sh posted linux.sh 2 2"
 	for mode in off vid posted; do
 		echo "bochs/soak-$mode 400 LIMIT=380 tests/boot/bochs.sh $mode guests.sh 2 soak:4:total=20000"
 		echo "bochs/one-cpu-$mode 250 LIMIT=240 tests/boot/bochs.sh $mode guests.sh 2 $some"
