@@ -178,7 +178,8 @@ static void emulate(struct vcpu *vcpu, const struct code *code, uint64_t gpa)
 /* True: this fault is not an access that can be emulated, and has been dealt with. */
 static bool handle_odd_fault(struct vcpu *vcpu, uint64_t info, uint64_t gpa)
 {
-	if (vcpu_vmcb(vcpu)->exit_int_info & VMCB_EVENT_VALID) {
+	if ((vcpu_vmcb(vcpu)->exit_int_info & (VMCB_EVENT_VALID | SVM_EVENT_UNTAKEN)) ==
+	    VMCB_EVENT_VALID) {
 		svm_stop_error(vcpu, "event delivered through %#llx, which is not RAM",
 		    (unsigned long long)gpa);
 		return true;

@@ -61,12 +61,15 @@ static bool begin_virtual(struct vmcb *vmcb)
 	return true;
 }
 
-/* Not taken, or the exit cut its delivery short: say so as EXITINTINFO would. */
+/*
+ * Not taken, or the exit cut its delivery short: say so as EXITINTINFO would.  Which of the two it was
+ * is not to be had; with several emulator threads QEMU 7.2 does lose the virtual interrupt for a while.
+ */
 static void end_virtual(struct vmcb *vmcb)
 {
 	if (!(vmcb->interrupt_control & V_IRQ))
 		return;
-	vmcb->exit_int_info = VMCB_EVENT_VALID | VMCB_EVENT_TYPE_INTR |
+	vmcb->exit_int_info = VMCB_EVENT_VALID | VMCB_EVENT_TYPE_INTR | SVM_EVENT_UNTAKEN |
 	    (vmcb->interrupt_control & V_INTR_VECTOR_MASK) >> V_INTR_VECTOR_SHIFT;
 	vmcb->interrupt_control &= ~V_IRQ;
 	vmcb->clean &= ~VMCB_CLEAN_TPR;

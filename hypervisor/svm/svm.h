@@ -47,6 +47,9 @@ const char *svm_code_name(uint64_t code);
 /* Name of a slot for "exit_<name>": "cpuid", "npf" ...; NULL: none of its own. */
 const char *svm_exit_name(uint32_t slot);
 
+/* EXITINTINFO, bit that hardware keeps zero: the event may not have begun (run.c). */
+#define SVM_EVENT_UNTAKEN (1ull << 12)
+
 /* ---- The vCPU ------------------------------------------------------------------------------- */
 
 #define SVM_LAST_EXITS 16u /* power of two */
