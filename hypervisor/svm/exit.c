@@ -188,8 +188,20 @@ static void exit_vmmcall(struct vcpu *vcpu)
 
 static void exit_pause(struct vcpu *vcpu)
 {
+	struct vmcb *vmcb = vcpu_vmcb(vcpu);
+
 	skip_decoded(vcpu);
-	thread_give_way();
+	if (thread_others_wait()) {
+		thread_give_way();
+		return;
+	}
+	/* Alone again: no more exits until svm_load_state() decides anew. */
+	if (!svm_features.has_pause_filter) {
+		vmcb->intercept_3 &= ~VMCB_PAUSE;
+		vmcb->clean &= ~VMCB_CLEAN_INTERCEPTS;
+	}
+	/* The guest's PAUSE, made up for: an emulator in one thread turns to another CPU here. */
+	cpu_pause();
 }
 
 static void exit_undefined(struct vcpu *vcpu)
