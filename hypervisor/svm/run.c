@@ -167,45 +167,7 @@ bool svm_fast_exit(struct vcpu *vcpu)
 	}
 }
 
-/* ---- State that VMRUN and VMLOAD leave alone ------------------------------------------------ */
-
-static void xsetbv0(uint64_t value)
-{
-	__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
-}
-
-static uint64_t xgetbv0(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	return (uint64_t)high << 32 | low;
-}
-
-static void fpu_save(struct svm_vcpu *svm)
-{
-	if (!svm_features.has_xsave) {
-		__asm__ volatile("fxsave64 (%0)" : : "r"(svm->fpu_area) : "memory");
-		return;
-	}
-	/* Read it back: QEMU 7.2 does not know the XSETBV intercept, and the guest sets it alone. */
-	svm->xcr0 = xgetbv0();
-	xsetbv0(svm_features.xcr0);
-	__asm__ volatile("xsave64 (%0)" : : "r"(svm->fpu_area), "a"((uint32_t)svm_features.xcr0),
-			 "d"(0) : "memory");
-}
-
-static void fpu_load(struct svm_vcpu *svm)
-{
-	if (!svm_features.has_xsave) {
-		__asm__ volatile("fxrstor64 (%0)" : : "r"(svm->fpu_area) : "memory");
-		return;
-	}
-	xsetbv0(svm_features.xcr0);
-	__asm__ volatile("xrstor64 (%0)" : : "r"(svm->fpu_area), "a"((uint32_t)svm_features.xcr0),
-			 "d"(0) : "memory");
-	xsetbv0(svm->xcr0);
-}
+/* ---- Around the time on a pCPU ---------------------------------------------------------------- */
 
 /*
  * Without a pause filter, exit on each PAUSE while other threads wait for this pCPU: the guest may
@@ -222,25 +184,6 @@ static void watch_pause(struct svm_vcpu *svm)
 	else
 		vmcb->intercept_3 &= ~VMCB_PAUSE;
 	vmcb->clean &= ~VMCB_CLEAN_INTERCEPTS;
-}
-
-void state_load(struct svm_vcpu *svm)
-{
-	fpu_load(svm);
-	__asm__ volatile("movq %0, %%dr0" : : "r"(svm->dr[0]));
-	__asm__ volatile("movq %0, %%dr1" : : "r"(svm->dr[1]));
-	__asm__ volatile("movq %0, %%dr2" : : "r"(svm->dr[2]));
-	__asm__ volatile("movq %0, %%dr3" : : "r"(svm->dr[3]));
-	wrmsr(MSR_TSC_AUX, svm->tsc_aux);
-}
-
-void state_save(struct svm_vcpu *svm)
-{
-	fpu_save(svm);
-	__asm__ volatile("movq %%dr0, %0" : "=r"(svm->dr[0]));
-	__asm__ volatile("movq %%dr1, %0" : "=r"(svm->dr[1]));
-	__asm__ volatile("movq %%dr2, %0" : "=r"(svm->dr[2]));
-	__asm__ volatile("movq %%dr3, %0" : "=r"(svm->dr[3]));
 }
 
 void svm_load_state(struct vcpu *vcpu)

@@ -108,6 +108,7 @@ static void reset_fpu(struct svm_vcpu *svm)
 	area[24] = (uint8_t)FPU_MXCSR;
 	area[25] = (uint8_t)(FPU_MXCSR >> 8);
 	svm->xcr0 = XCR0_X87;
+	svm->fpu_pcpu = PCPU_MAX;
 }
 
 static void reset_system_registers(struct vmcb *vmcb, bool init)

@@ -112,6 +112,7 @@ struct svm_vcpu {
 	uint64_t tsc_offset; /* also in the VMCB; read by handlers */
 	uint64_t dr[4];
 	void *fpu_area; /* one page */
+	uint32_t fpu_pcpu; /* where the FPU was loaded last */
 	struct svm_kept_msrs kept;
 
 	struct timer timer; /* the local APIC timer's deadline */
@@ -202,7 +203,7 @@ bool svm_fast_exit(struct vcpu *vcpu);
 /* Around the thread's time on a pCPU, IRQs off. */
 void svm_load_state(struct vcpu *vcpu);
 void svm_save_state(struct vcpu *vcpu);
-/* The part that both vendors leave to software: FPU, XCR0, DR0 to DR3, TSC_AUX. */
+/* state.c: the part that both vendors leave to software.  On the pCPU at hand, IRQs off. */
 void state_load(struct svm_vcpu *svm);
 void state_save(struct svm_vcpu *svm);
 
