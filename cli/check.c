@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -153,6 +154,15 @@ static uint64_t needed_host_memory(const struct run_options *options)
 	return (bytes + MIB - 1) / MIB * MIB;
 }
 
+static char *default_emulator(enum run_host host)
+{
+	const char *qemu = getenv("POSTHORN_QEMU");
+
+	if (host == HOST_BOCHS_VMX)
+		return cli_beside_executable("../tools/bochs-run.sh");
+	return cli_duplicate(qemu && *qemu ? qemu : "qemu-system-x86_64");
+}
+
 int options_check(struct run_options *options)
 {
 	uint64_t needed, size = 0;
@@ -167,9 +177,7 @@ int options_check(struct run_options *options)
 	if (status != CLI_OK)
 		return status;
 	if (!options->emulator)
-		options->emulator = options->host == HOST_BOCHS_VMX
-		                        ? cli_beside_executable("../tools/bochs-run.sh")
-		                        : cli_duplicate("qemu-system-x86_64");
+		options->emulator = default_emulator(options->host);
 	if (!options->pcpu_count)
 		options->pcpu_count = useful_pcpu_count(options);
 	needed = needed_host_memory(options);

@@ -2,76 +2,19 @@
 /* The emulator's command line and its process. */
 #include "cli/emulator.h"
 
+#include "cli/accelerator.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kvm.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
-
-#define CPUID_ENTRY_MAX    256
-#define CPUID_AMD_FEATURES 0x80000001u
-#define CPUID_AMD_ECX_SVM  (1u << 2)
-
-static bool lists_svm(int kvm)
-{
-	struct kvm_cpuid2 *cpuid =
-	    cli_allocate(sizeof(*cpuid) + CPUID_ENTRY_MAX * sizeof(cpuid->entries[0]));
-	bool found = false;
-
-	cpuid->nent = CPUID_ENTRY_MAX;
-	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) == 0) {
-		for (uint32_t i = 0; i < cpuid->nent; i++)
-			found = found || (cpuid->entries[i].function == CPUID_AMD_FEATURES &&
-			                     (cpuid->entries[i].ecx & CPUID_AMD_ECX_SVM));
-	}
-	free(cpuid);
-	return found;
-}
-
-/* A /dev/kvm may open and yet offer no virtualization to its guests. */
-static bool kvm_offers_svm(void)
-{
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	bool found;
-
-	if (kvm < 0)
-		return false;
-	found = lists_svm(kvm);
-	close(kvm);
-	return found;
-}
-
-/*
- * All CPUs on one thread: with a thread for each, QEMU 7.2 takes page faults on pages that are mapped,
- * on the host's side and the guest's (docs/CAVEATS.md).  -icount has one thread anyway.
- */
-static const char *tcg_name(const struct run_options *options)
-{
-	if (options->wants_icount)
-		return "tcg";
-	return options->accelerator == ACCELERATOR_MTTCG ? "tcg,thread=multi" : "tcg,thread=single";
-}
-
-static int choose_accelerator(const struct run_options *options, bool *uses_kvm)
-{
-	*uses_kvm = false;
-	if (options->accelerator == ACCELERATOR_TCG ||
-	    options->accelerator == ACCELERATOR_MTTCG || options->wants_icount)
-		return CLI_OK;
-	*uses_kvm = kvm_offers_svm();
-	if (options->accelerator == ACCELERATOR_KVM && !*uses_kvm)
-		return cli_fail(CLI_NOT_SUPPORTED, "not supported here: /dev/kvm does not open or "
-		                                   "does not offer SVM; use --accel=tcg");
-	return CLI_OK;
-}
 
 __attribute__((format(printf, 2, 3))) static void add(
     struct emulator_arguments *arguments, const char *format, ...)
@@ -133,7 +76,7 @@ static void bochs_arguments(struct emulator_arguments *arguments, const struct r
 int emulator_arguments_make(struct emulator_arguments *arguments, const struct run_options *options,
     const char *bundle, int console, int control)
 {
-	bool uses_kvm;
+	const char *accelerator;
 	int status;
 
 	memset(arguments, 0, sizeof(*arguments));
@@ -141,13 +84,13 @@ int emulator_arguments_make(struct emulator_arguments *arguments, const struct r
 		bochs_arguments(arguments, options, bundle, console, control);
 		return CLI_OK;
 	}
-	status = choose_accelerator(options, &uses_kvm);
+	accelerator = accelerator_choose(options, &status);
 	if (status != CLI_OK)
 		return status;
 	add(arguments, "%s", options->emulator);
 	add_pair(arguments, "-machine", "pc");
-	add_pair(arguments, "-accel", uses_kvm ? "kvm" : tcg_name(options));
-	add_pair(arguments, "-cpu", uses_kvm ? "host" : "max");
+	add_pair(arguments, "-accel", accelerator);
+	add_pair(arguments, "-cpu", strcmp(accelerator, "kvm") ? "max" : "host");
 	if (options->wants_icount)
 		add_pair(arguments, "-icount", "shift=0,sleep=off");
 	add(arguments, "-smp");

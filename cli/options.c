@@ -31,11 +31,12 @@ const char run_help_text[] =
     "      --host=WHICH      qemu-svm (default), or bochs-vmx: Bochs 3.0, for APICv\n"
     "      --pcpus=N         CPUs of the emulated host (default: as useful here)\n"
     "      --host-memory=SIZE  its memory (default: computed)\n"
-    "      --accel=WHICH     tcg, mttcg (a thread for each CPU: QEMU 7.2 crashes at times), kvm,\n"
-    "                        or auto: kvm where /dev/kvm offers SVM, else tcg (default auto)\n"
+    "      --accel=WHICH     kvm, tcg, or auto: kvm where /dev/kvm offers SVM, else tcg (default);\n"
+    "                        tcg,thread=multi or tcg,thread=single: a thread for each CPU (as tcg\n"
+    "                        from QEMU 10 on) or for all (before: QEMU 7.2 crashes at times)\n"
     "      --apicv=MODE      fastest delivery on VMX: off, vid or posted (default posted)\n"
     "      --icount          count instructions as time: deterministic ticks\n"
-    "      --emulator=PROG   instead of qemu-system-x86_64\n"
+    "      --emulator=PROG   instead of qemu-system-x86_64 (or of $POSTHORN_QEMU)\n"
     "      --hypervisor=FILE instead of the posthorn.elf beside this program\n"
     "\n"
     "The run:\n"
@@ -129,12 +130,9 @@ static struct vm_options *push_vm(struct run_options *options)
 
 void options_init(struct run_options *options)
 {
-	const char *emulator = getenv("POSTHORN_EMULATOR");
-
 	memset(options, 0, sizeof(*options));
 	options->wants_tables = true;
 	options->apicv = "posted";
-	options->emulator = emulator ? cli_duplicate(emulator) : NULL;
 	options->hypervisor = cli_beside_executable("posthorn.elf");
 	push_vm(options);
 }
@@ -191,17 +189,25 @@ static int apply_number(uint32_t *slot, const char *key, const char *value, uint
 
 static int apply_accelerator(struct run_options *options, const char *value)
 {
-	if (!strcmp(value, "auto"))
-		options->accelerator = ACCELERATOR_AUTO;
-	else if (!strcmp(value, "tcg"))
-		options->accelerator = ACCELERATOR_TCG;
-	else if (!strcmp(value, "mttcg"))
-		options->accelerator = ACCELERATOR_MTTCG;
-	else if (!strcmp(value, "kvm"))
-		options->accelerator = ACCELERATOR_KVM;
-	else
-		return cli_fail(CLI_USAGE, "--accel must be tcg, mttcg, kvm or auto, not '%s'", value);
-	return CLI_OK;
+	static const struct {
+		const char *name;
+		enum accelerator accelerator;
+	} names[] = {
+	    {"auto", ACCELERATOR_AUTO},
+	    {"kvm", ACCELERATOR_KVM},
+	    {"tcg", ACCELERATOR_TCG},
+	    {"tcg,thread=single", ACCELERATOR_TCG_SINGLE},
+	    {"tcg,thread=multi", ACCELERATOR_TCG_MULTI},
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(value, names[i].name)) {
+			options->accelerator = names[i].accelerator;
+			return CLI_OK;
+		}
+	}
+	return cli_fail(CLI_USAGE,
+	    "--accel must be auto, kvm, tcg, tcg,thread=single or tcg,thread=multi, not '%s'", value);
 }
 
 int options_apply_delivery(struct run_options *options, const char *value)

@@ -36,8 +36,9 @@ struct vm_options {
 
 enum accelerator {
 	ACCELERATOR_AUTO,
-	ACCELERATOR_TCG,   /* one thread for all CPUs, see emulator.c */
-	ACCELERATOR_MTTCG, /* one thread a CPU */
+	ACCELERATOR_TCG,        /* as many threads as this QEMU's version is good for */
+	ACCELERATOR_TCG_SINGLE, /* one thread for all CPUs */
+	ACCELERATOR_TCG_MULTI,  /* one thread a CPU */
 	ACCELERATOR_KVM,
 };
 

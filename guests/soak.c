@@ -25,6 +25,7 @@ struct pair {
 static struct pair pairs[SOAK_CPU_MAX][SOAK_CPU_MAX];
 static volatile unsigned working_count;
 static bool may_halt;
+static bool uses_x2apic;
 static uint64_t halt_count[SOAK_CPU_MAX];
 static uint64_t wakeup_count[SOAK_CPU_MAX];
 
@@ -77,6 +78,8 @@ static void soak(void *argument)
 	bool is_done = false;
 
 	(void)argument;
+	if (uses_x2apic)
+		apic_enter_x2apic();
 	apic_write(APIC_TDCR, APIC_TDCR_16);
 	apic_write(APIC_LVT_TIMER, APIC_LVT_TIMER_ONE_SHOT | VECTOR_TIMER);
 	interrupts_enable();
@@ -155,6 +158,8 @@ void guest_main(void)
 	if (cpu_count > SOAK_CPU_MAX)
 		test_abort("%u CPUs, at most %u are supported", cpu_count, SOAK_CPU_MAX);
 	may_halt = option("halt", 1);
+	/* One exit for each IPI and EOI instead of several, where all CPUs have it. */
+	uses_x2apic = option("x2apic", 1) && cpu_has_x2apic();
 	for (unsigned i = 0; i < SOAK_CPU_MAX; i++)
 		interrupts_set(VECTOR_SENDER + i, interrupt_eoi_only);
 	interrupts_set(VECTOR_TIMER, interrupt_eoi_only);

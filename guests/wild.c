@@ -9,7 +9,7 @@
 
 const char guest_name[] = "wild";
 
-#define ITERATIONS_DEFAULT 50000u
+#define ITERATIONS_DEFAULT 50000u /* shared out to the CPUs */
 #define UNUSED_PORT        0x4000
 
 static void exit_without_end(void *argument)
@@ -29,7 +29,7 @@ static void exit_without_end(void *argument)
 
 void guest_main(void)
 {
-	uint64_t iterations = option("iterations", ITERATIONS_DEFAULT);
+	uint64_t iterations = option("iterations", ITERATIONS_DEFAULT / cpu_count);
 
 	smp_start();
 	print("wild: %lu iterations on %u CPUs\n", iterations, cpu_count);

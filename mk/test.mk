@@ -11,6 +11,7 @@ test: ## run all tests: units, checks, guests, boots (TESTS=PATTERN for some)
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory -j2 $(TEST_PROGRAMS) $(TEST_BOOT_FILES)
 	@tools/fetch-kernel.sh >/dev/null
+	@tools/fetch-qemu.sh >/dev/null || echo 'make test: without QEMU 10, tests on two CPUs are skipped'
 	@$(TEST_LIST) full | grep -E -- '$(or $(TESTS),.)' | BUILD=$(BUILD) tools/run-tests -l $(BUILD)/test-logs -
 
 test-long: ## run the full matrix of delivery modes on Bochs's VMX

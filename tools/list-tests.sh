@@ -30,17 +30,6 @@ cli() {
 	echo "cli/terminal 120 tests/cli/test-terminal.sh"
 }
 
-# On QEMU 7.2 with two CPUs these fail at times, by faults of the emulator or of ours that are not yet
-# told apart (docs/CAVEATS.md); on one CPU, and on Bochs with two, they run. UNRELIABLE=1 runs them.
-unreliable="on 2 CPUs of QEMU 7.2 not reliable yet, see docs/CAVEATS.md; UNRELIABLE=1 runs it"
-is_unreliable() {
-	[ -z "${UNRELIABLE:-}" ] || return 1
-	case $1 in
-	ipi_storm | nmi | apic_fuzz | level_ioapic | hlt_pending | wild | soak) return 0 ;;
-	*) return 1 ;;
-	esac
-}
-
 # guests/LIST is described at its head. soak is a boot test of its own.
 guests() {
 	local name code reason cpus_list _ seconds needs arguments cpus pcpus test label
@@ -52,10 +41,6 @@ guests() {
 				test+=" $code '$reason' $needs $arguments"
 				label=$name-$cpus-on-$pcpus
 				[ "$arguments" = - ] || label+=-$arguments
-				if [ "$pcpus" = 2 ] && is_unreliable "$name"; then
-					echo "guest/$label 20 tests/boot/skip.sh $unreliable"
-					continue
-				fi
 				echo "guest/$label $test"
 				if [[ $needs == *migrate* && $pcpus = 2 ]]; then
 					echo "guest/$label-migrating $test --migrate 5"
@@ -67,16 +52,13 @@ guests() {
 
 boots() {
 	# The long ones first: the short ones fill the gaps.
-	if is_unreliable soak; then
-		echo "boot/soak 20 tests/boot/skip.sh $unreliable"
-	else
-		echo "boot/soak 300 tests/boot/soak.sh"
-	fi
+	echo "boot/soak 500 LIMIT=490 tests/boot/soak.sh"
 	echo "boot/linux-8 200 LIMIT=190 tests/boot/linux.sh 8 2"
 	echo "boot/two-linux 200 tests/boot/two-linux.sh"
 	echo "boot/linux-2 170 tests/boot/linux.sh 2 2"
 	echo "boot/linux-2-migrating 170 tests/boot/linux.sh 2 2 --migrate 20"
 	echo "boot/linux-1 170 tests/boot/linux.sh 1 1"
+	echo "boot/linux-2-distribution-qemu 170 DISTRIBUTION_QEMU=1 tests/boot/linux.sh 2 2"
 	echo "boot/iso-hello 90 tests/boot/iso.sh"
 	echo "boot/beside-triple-fault 110 tests/boot/beside.sh triple_fault 1 triple-fault 72"
 	echo "boot/beside-wild 110 tests/boot/beside.sh wild 1 debug-exit 1"

@@ -57,7 +57,7 @@ expect "malformed --vm file" 66 "malformed.vm:2: expected 'key = value'" "${base
 expect "zero CPUs in a --vm file" 66 'zero.vm:2: cpus must be' "${base[@]}" --vm zero.vm
 expect "a folder as --vm file" 66 "cannot read --vm file '.'" "${base[@]}" --vm .
 expect "unknown host" 78 'only qemu-svm' "${linux[@]}" --host qemu-vmx
-expect "unknown accelerator" 64 'tcg, mttcg, kvm or auto' "${linux[@]}" --accel warp
+expect "unknown accelerator" 64 'auto, kvm, tcg' "${linux[@]}" --accel warp
 expect "a stray word" 64 'is no option' "${linux[@]}" stray
 expect "missing hypervisor" 66 "cannot read hypervisor 'nowhere'" "${linux[@]}" --hypervisor nowhere
 expect "missing emulator" 68 'apt-get install qemu-system-x86' "${linux[@]}" --emulator no-such-qemu

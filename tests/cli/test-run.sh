@@ -57,6 +57,25 @@ check "--verbose shows the log" says '^posthorn: fake log line' err
 
 printf 'hello\nend\n' | FAKE="echo" timeout 20 "${linux[@]}" >out 2>err
 check "standard input reaches the console" says '^got: hello' out
+# accelerator VERSION-LINE WANTED [OPTION...]: what --accel=tcg comes to with such an emulator.
+accelerator() {
+	local line=$1 wanted=$2
+	shift 2
+	printf '#!/bin/sh\n%s\n' "$line" >emulator
+	chmod +x emulator
+	run "${linux[@]}" --emulator ./emulator --pcpus 2 --dry-run "$@"
+	says "-accel '?$wanted'? " out
+}
+check "QEMU 7.2 gets one thread" accelerator 'echo QEMU emulator version 7.2.22' tcg,thread=single --accel tcg
+check "QEMU 10 gets a thread a CPU" accelerator 'echo QEMU emulator version 10.0.13' tcg,thread=multi --accel tcg
+check "an unknown emulator gets one thread" accelerator 'echo hello' tcg,thread=single --accel tcg
+check "an emulator that fails gets one thread" accelerator 'exit 3' tcg,thread=single --accel tcg
+check "one thread by option" accelerator 'echo QEMU emulator version 10.0.13' tcg,thread=single \
+	--accel tcg,thread=single
+check "a thread a CPU by option" accelerator 'echo QEMU emulator version 7.2.22' tcg,thread=multi \
+	--accel tcg,thread=multi
+check "icount leaves the threads to QEMU" accelerator 'echo QEMU emulator version 10.0.13' tcg --icount
+
 FAKE=hang run "${linux[@]}" --timeout 1
 check "--timeout ends a deaf emulator" [ "$status" = 124 ]
 FAKE=stoppable run "${linux[@]}" --timeout 1

@@ -17,9 +17,7 @@ skipped=0
 # Input for the console: empty lines first, as a UART that is being set up drops what came early.
 console_input() {
 	[ "$1" = input ] || return 0
-	for i in 1 2 3 4; do
-		printf '\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n'
-	done
+	printf '%64s' '' | tr ' ' '\n'
 	printf 'hello posthorn\nquit\n'
 }
 
@@ -58,7 +56,7 @@ report() {
 	fi
 }
 
-while read -r name code reason cpus reference seconds needs args; do
+while read -r name _ _ cpus reference seconds needs args; do
 	case $name in '' | '#'*) continue ;; esac
 	[ "$only" = "  " ] || case $only in *" $name "*) ;; *) continue ;; esac
 	arguments=
