@@ -23,6 +23,9 @@
 	/* An exception exit: true if it was the #DB of the backend's own single step. */ \
 	X(bool, exception_exit, (struct ph_vcpu * vcpu, uint8_t vector)) \
 	X(void, nmi_blocked_again, (struct ph_vcpu * vcpu)) \
+	/* Outside the guest: NMI blocking out of and into the backend; export undoes a step's TF. */ \
+	X(void, nmi_export, (struct ph_vcpu * vcpu, struct nmi_state *state)) \
+	X(void, nmi_import, (struct ph_vcpu * vcpu, const struct nmi_state *state)) \
 	X(void, end_shadow, (struct ph_vcpu * vcpu)) \
 	/* Virtual-interrupt delivery, IRQs off before the entry: RVI, SVI, EOI-exit bitmap. */ \
 	X(void, sync, (struct ph_vcpu * vcpu))

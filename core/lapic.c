@@ -18,11 +18,10 @@ void lapic_reset_id(struct ph_vcpu *vcpu)
 		return;
 	}
 	lapic_set_reg(vcpu, APIC_ID, id);
-	/* SDM vol. 3, "Deriving Logical x2APIC ID from the Local x2APIC ID". */
-	lapic_set_reg(vcpu, APIC_LDR, (id >> 4) << 16 | 1u << (id & 15));
+	lapic_set_reg(vcpu, APIC_LDR, lapic_logical_x2apic_id(id));
 }
 
-static uint32_t lapic_version(const struct ph_vcpu *vcpu)
+uint32_t lapic_version(const struct ph_vcpu *vcpu)
 {
 	return APIC_VERSION_INTEGRATED | LAPIC_MAX_LVT << APIC_VERSION_MAX_LVT_SHIFT |
 	       (vcpu->vm->config.directed_eoi ? APIC_VERSION_SUPPRESS_BROADCAST : 0);

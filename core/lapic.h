@@ -8,6 +8,9 @@
 /* Lower vectors are illegal in messages and LVT entries (SDM vol. 3, "Valid Interrupt Vectors"). */
 #define LAPIC_FIRST_VECTOR 16u
 
+/* Registers, one each 16 bytes of the page. */
+#define LAPIC_REGISTER_COUNT 64u
+
 /* ---- Registers as they are in the page ----------------------------------------------------- */
 
 static inline uint32_t lapic_reg(const struct ph_vcpu *vcpu, uint32_t offset)
@@ -74,6 +77,20 @@ void lapic_accept(struct ph_vcpu *vcpu, uint8_t vector, bool level);
 /* lapic_regs.c: remember the registers as they are, for ph_apic_write_exit(). */
 void lapic_regs_see(struct ph_vcpu *vcpu);
 
+/*
+ * lapic_regs.c, for state import: could IA32_APIC_BASE be this?  Make of any registers such as this APIC
+ * can have in the mode of `base`: what no write can set is dropped, what is derived is derived.
+ */
+bool lapic_base_is_valid(uint64_t base);
+void lapic_regs_clean(const struct ph_vcpu *vcpu, uint64_t base, uint32_t regs[LAPIC_REGISTER_COUNT]);
+/* lapic.c: the version register. */
+uint32_t lapic_version(const struct ph_vcpu *vcpu);
+/* The logical x2APIC ID: SDM vol. 3, "Deriving Logical x2APIC ID from the Local x2APIC ID". */
+static inline uint32_t lapic_logical_x2apic_id(uint32_t id)
+{
+	return (id >> 4) << 16 | 1u << (id & 15);
+}
+
 /* After IRR/ISR/TMR were written as a whole (state import): rebuild every cache. */
 void lapic_rebuild(struct ph_vcpu *vcpu);
 
@@ -138,6 +155,12 @@ void eoi(struct ph_vcpu *vcpu);
 
 /* Stop; nothing of the LVT or the counts is written. */
 void lapic_timer_reset(struct ph_vcpu *vcpu);
+/* Could a timer with these registers expire at `expiry` (0: not running)? */
+bool lapic_timer_is_valid(const uint32_t regs[LAPIC_REGISTER_COUNT], uint64_t expiry);
+/* State import: run until `expiry`, by the registers as they are; the timer is stopped now. */
+void lapic_timer_resume(struct ph_vcpu *vcpu, uint64_t expiry);
+/* The same with `count` left of a counting timer, as TMCCT says it. */
+void lapic_timer_resume_count(struct ph_vcpu *vcpu, uint32_t count);
 /* REQUEST_TIMER: fire what is due, re-arm a periodic timer. */
 void lapic_timer_service(struct ph_vcpu *vcpu);
 /* TMCCT: ticks left, rounded up, so that it is 0 only when the interrupt is due. */

@@ -10,7 +10,7 @@
 #define MSR_X2APIC       0x800u
 #define MSR_X2APIC_COUNT 0x100u
 
-#define REGISTER_COUNT 64u /* one each 16 bytes, to offset 0x3ff */
+#define REGISTER_COUNT LAPIC_REGISTER_COUNT
 #define REGISTER_END   (REGISTER_COUNT * 16u)
 
 /* The mode by IA32_APIC_BASE: EXTD is bit 0, EN is bit 1. */
@@ -373,6 +373,90 @@ static int regs_write_base(struct ph_vcpu *vcpu, uint64_t value)
 		regs_change_mode(vcpu, before, after);
 	delivery_update(vcpu);
 	return PH_OK;
+}
+
+bool lapic_base_is_valid(uint64_t base)
+{
+	return !(base & BASE_RESERVED) && regs_mode(base) != MODE_INVALID;
+}
+
+/* ---- State import: what a register can hold -------------------------------------------------- */
+
+static uint32_t regs_clean_id(const struct ph_vcpu *vcpu, enum regs_mode mode, uint32_t value)
+{
+	/* Disabled from x2APIC mode: the ID stays as it was there. */
+	if (mode == MODE_X2APIC || (mode == MODE_DISABLED && value == vcpu->lapic.id))
+		return vcpu->lapic.id;
+	return value & 0xff000000u;
+}
+
+static uint32_t regs_clean_lvt(uint32_t offset, uint32_t bits, bool is_enabled, uint32_t value)
+{
+	uint32_t kept = APIC_LVT_STATUS | APIC_LVT_REMOTE_IRR;
+
+	/* Remote IRR: of a fixed, level-triggered LINT0 alone. */
+	if (offset == APIC_LVT_LINT0 && value & APIC_LVT_LEVEL && !(value & APIC_LVT_DELIVERY_MASK))
+		kept = APIC_LVT_STATUS;
+	value &= bits & ~kept;
+	return is_enabled ? value : value | APIC_LVT_MASKED;
+}
+
+/* Registers whose bits are not simply those that software can write. */
+static uint32_t regs_clean_special(
+    const struct ph_vcpu *vcpu, enum regs_mode mode, uint32_t offset, uint32_t value)
+{
+	switch (offset) {
+	case APIC_ID:
+		return regs_clean_id(vcpu, mode, value);
+	case APIC_VERSION:
+		return lapic_version(vcpu);
+	case APIC_LDR:
+		return mode == MODE_X2APIC ? lapic_logical_x2apic_id(vcpu->lapic.id)
+					   : value & 0xff000000u;
+	case APIC_DFR:
+		return value | APIC_DFR_CLUSTER;
+	case APIC_SVR:
+		return value & SVR_BITS & ~regs_svr_reserved(vcpu);
+	case APIC_ISR:
+	case APIC_TMR:
+	case APIC_IRR: /* lower vectors are illegal */
+		return value & ~((1u << LAPIC_FIRST_VECTOR) - 1);
+	case APIC_PPR:
+		return value & 0xff;
+	case APIC_ESR:
+		return value & APIC_ESR_ALL;
+	case APIC_ICR:
+		return value & ~APIC_ICR_PENDING;
+	case APIC_ICR2:
+		return mode == MODE_X2APIC ? value : value & 0xff000000u;
+	default:
+		return value;
+	}
+}
+
+static uint32_t regs_clean(const struct ph_vcpu *vcpu, enum regs_mode mode, bool is_enabled,
+    uint32_t offset, uint32_t value)
+{
+	const struct regs_rule *rule = &regs_rules[offset / 16];
+
+	if (offset >= APIC_LVT_TIMER && offset <= APIC_LVT_ERROR)
+		return regs_clean_lvt(offset, rule->bits, is_enabled, value);
+	/* Nothing is kept in a register that is not there, that only acts, or that is computed. */
+	if (!(rule->access & READ) || offset == APIC_APR || offset == APIC_RRD ||
+	    offset == APIC_TMCCT)
+		return 0;
+	if (rule->write == regs_write_tpr || rule->write == regs_write_initial_count ||
+	    rule->write == regs_write_divide)
+		return value & rule->bits;
+	return regs_clean_special(vcpu, mode, offset, value);
+}
+
+void lapic_regs_clean(const struct ph_vcpu *vcpu, uint64_t base, uint32_t regs[REGISTER_COUNT])
+{
+	bool is_enabled = regs[APIC_SVR / 16] & APIC_SVR_ENABLE;
+
+	for (uint32_t i = 0; i < REGISTER_COUNT; i++)
+		regs[i] = regs_clean(vcpu, regs_mode(base), is_enabled, i * 16, regs[i]);
 }
 
 uint64_t ph_apic_base_address(const struct ph_vcpu *vcpu)

@@ -147,6 +147,42 @@ void lapic_timer_service(struct ph_vcpu *vcpu)
 		timer_arm(vcpu, vcpu->lapic.timer_expiry);
 }
 
+/* ---- Saved state -------------------------------------------------------------------------------- */
+
+bool lapic_timer_is_valid(const uint32_t regs[LAPIC_REGISTER_COUNT], uint64_t expiry)
+{
+	uint32_t mode = regs[APIC_LVT_TIMER / 16] & APIC_LVT_TIMER_MASK;
+
+	if (!expiry || mode == APIC_LVT_TSC_DEADLINE)
+		return true;
+	return timer_mode_counts(mode) && regs[APIC_TMICT / 16];
+}
+
+void lapic_timer_resume(struct ph_vcpu *vcpu, uint64_t expiry)
+{
+	if (!expiry)
+		return;
+	if (timer_mode(vcpu) == APIC_LVT_TSC_DEADLINE)
+		vcpu->lapic.tsc_deadline = expiry;
+	else
+		vcpu->lapic.timer_period = timer_ticks(vcpu, lapic_reg(vcpu, APIC_TMICT));
+	timer_arm(vcpu, expiry);
+}
+
+void lapic_timer_resume_count(struct ph_vcpu *vcpu, uint32_t count)
+{
+	uint32_t initial = lapic_reg(vcpu, APIC_TMICT);
+
+	if (!timer_mode_counts(timer_mode(vcpu)) || !initial)
+		return;
+	/* At 0 a periodic timer begins anew, and a one-shot timer has ended. */
+	if (!count && timer_mode(vcpu) == APIC_LVT_ONESHOT)
+		return;
+	vcpu->lapic.timer_period = timer_ticks(vcpu, initial);
+	timer_arm_after(vcpu, timer_now(vcpu),
+	    timer_ticks(vcpu, count && count < initial ? count : initial));
+}
+
 /* ---- Registers ----------------------------------------------------------------------------- */
 
 uint32_t lapic_timer_current_count(struct ph_vcpu *vcpu)

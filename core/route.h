@@ -53,6 +53,20 @@ void source_ioapic_eoi(struct ph_vm *vm, struct ph_vcpu *sender, uint8_t vector)
 void source_ioapic_retry(struct ph_vm *vm);
 /* IOAPIC RTE in ExtINT mode and the PIC's output reach vCPUs by post_request(REQUEST_EXTINT). */
 
+/*
+ * State export and import: the fields of the IOAPIC and the 8259s, not their locks; could they be
+ * like this; replace them, sending what waits.  Any thread.
+ */
+void source_ioapic_export(struct ph_vm *vm, struct ioapic *copy);
+bool source_ioapic_is_valid(const struct ph_vm *vm, const struct ioapic *ioapic);
+void source_ioapic_import(struct ph_vm *vm, const struct ioapic *ioapic);
+void source_pic_export(struct ph_vm *vm, struct pic *copy);
+bool source_pic_is_valid(const struct pic *pic);
+/* Each chip's `line`, and IRR where it follows the line, come from line_users. */
+void source_pic_import(struct ph_vm *vm, const struct pic *pic);
+/* ELCR bits that a chip (0: master) has. */
+uint8_t source_pic_elcr_mask(uint32_t chip);
+
 /* source_pic.c */
 void source_pic_init(struct ph_vm *vm);
 void source_pic_set_pin(struct ph_vm *vm, uint32_t pin, uint32_t user, bool level);

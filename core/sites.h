@@ -39,6 +39,11 @@
 	X(PID_CHANGE, RMW, "descriptor: SN, NV and NDST in one word with ON") \
 	X(PID_AFTER_SN, STEP, "descriptor: after SN was cleared set ON if PIR is not empty") \
 	X(PID_PIR_AFTER_SN, LOAD, "descriptor: read PIR after SN was cleared") \
+	X(STATE_READ, LOAD, "export: read what is posted") \
+	X(STATE_PIR, RMW, "import: add saved vectors to PIR, which senders set meanwhile") \
+	X(STATE_ON, RMW, "import: add ON") \
+	X(STATE_LEVEL, RMW, "import: add saved level-triggered vectors") \
+	X(STATE_REQUESTS, RMW, "import: add saved LINT edges and requests") \
 	X(SIPI_VECTOR, STORE, "sipi: the vector, before its request") \
 	X(LINT_SET, RMW, "lint: the pin's level and edge, before their request") \
 	X(LINT_TAKE, RMW, "lint: take the edges, after their request was fetched") \

@@ -97,6 +97,16 @@ static void soft_nmi_blocked_again(struct ph_vcpu *vcpu)
 	vcpu->events.nmi_masked = true;
 }
 
+static void soft_nmi_export(struct ph_vcpu *vcpu, struct nmi_state *state)
+{
+	*state = (struct nmi_state){.is_masked = vcpu->events.nmi_masked};
+}
+
+static void soft_nmi_import(struct ph_vcpu *vcpu, const struct nmi_state *state)
+{
+	vcpu->events.nmi_masked = state->is_masked;
+}
+
 /* No virtual-interrupt delivery: nothing to tell the processor. */
 static void soft_sync(struct ph_vcpu *vcpu)
 {

@@ -13,6 +13,11 @@
 	    0xffull << IOAPIC_RTE_DEST_SHIFT)
 #define RTE_EXTENDED (0x7full << IOAPIC_RTE_EXT_DEST_SHIFT)
 
+static uint64_t rte_writable(const struct ph_vm *vm)
+{
+	return RTE_WRITABLE | (vm->config.extended_dest_id ? RTE_EXTENDED : 0);
+}
+
 static uint8_t rte_vector(uint64_t rte)
 {
 	return (uint8_t)(rte & IOAPIC_RTE_VECTOR_MASK);
@@ -156,8 +161,7 @@ static uint32_t read_register(const struct ioapic *ioapic)
  */
 static void write_rte(struct ph_vm *vm, uint32_t pin, uint64_t value)
 {
-	uint64_t writable = RTE_WRITABLE | (vm->config.extended_dest_id ? RTE_EXTENDED : 0);
-	uint64_t rte = (vm->ioapic.rte[pin] & IOAPIC_RTE_REMOTE_IRR) | (value & writable);
+	uint64_t rte = (vm->ioapic.rte[pin] & IOAPIC_RTE_REMOTE_IRR) | (value & rte_writable(vm));
 
 	if (!rte_is_level(rte))
 		rte &= ~IOAPIC_RTE_REMOTE_IRR;
@@ -219,4 +223,48 @@ void source_ioapic_init(struct ph_vm *vm)
 		ioapic->rte[pin] = IOAPIC_RTE_MASKED;
 		ioapic->line_users[pin] = 0;
 	}
+}
+
+/* ---- Saved state ---------------------------------------------------------------------------- */
+
+void source_ioapic_export(struct ph_vm *vm, struct ioapic *copy)
+{
+	uint64_t flags = shared_lock_take(&vm->ioapic.lock, vm->platform);
+
+	copy->select = vm->ioapic.select;
+	copy->id = vm->ioapic.id;
+	for (uint32_t pin = 0; pin < PH_IOAPIC_PINS; pin++) {
+		copy->rte[pin] = vm->ioapic.rte[pin];
+		copy->line_users[pin] = vm->ioapic.line_users[pin];
+	}
+	shared_lock_drop(&vm->ioapic.lock, vm->platform, flags);
+}
+
+bool source_ioapic_is_valid(const struct ph_vm *vm, const struct ioapic *ioapic)
+{
+	uint64_t writable = rte_writable(vm);
+
+	if (ioapic->select > 0xff || ioapic->id & ~IOAPIC_ID_MASK)
+		return false;
+	for (uint32_t pin = 0; pin < PH_IOAPIC_PINS; pin++) {
+		uint64_t rte = ioapic->rte[pin];
+
+		if (rte & ~(writable | (rte_is_level(rte) ? IOAPIC_RTE_REMOTE_IRR : 0)))
+			return false;
+	}
+	return true;
+}
+
+void source_ioapic_import(struct ph_vm *vm, const struct ioapic *ioapic)
+{
+	uint64_t flags = shared_lock_take(&vm->ioapic.lock, vm->platform);
+
+	vm->ioapic.select = ioapic->select;
+	vm->ioapic.id = ioapic->id;
+	for (uint32_t pin = 0; pin < PH_IOAPIC_PINS; pin++) {
+		vm->ioapic.rte[pin] = ioapic->rte[pin];
+		vm->ioapic.line_users[pin] = ioapic->line_users[pin];
+	}
+	shared_lock_drop(&vm->ioapic.lock, vm->platform, flags);
+	source_ioapic_retry(vm);
 }

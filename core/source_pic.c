@@ -419,3 +419,58 @@ void source_pic_init(struct ph_vm *vm)
 		pic->line_users[pin] = 0;
 	shared32_store(&pic->output, 0, NONE);
 }
+
+/* ---- Saved state ---------------------------------------------------------------------------- */
+
+uint8_t source_pic_elcr_mask(uint32_t chip)
+{
+	return elcr_writable[chip];
+}
+
+void source_pic_export(struct ph_vm *vm, struct pic *copy)
+{
+	uint64_t flags = shared_lock_take(&vm->pic.lock, vm->platform);
+
+	copy->chip[MASTER] = vm->pic.chip[MASTER];
+	copy->chip[SLAVE] = vm->pic.chip[SLAVE];
+	for (uint32_t pin = 0; pin < PH_PIC_PINS; pin++)
+		copy->line_users[pin] = vm->pic.line_users[pin];
+	shared_lock_drop(&vm->pic.lock, vm->platform, flags);
+}
+
+bool source_pic_is_valid(const struct pic *pic)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct pic_chip *chip = &pic->chip[i];
+
+		if (chip->elcr & ~elcr_writable[i] || chip->vector_base & ~ICW2_BASE_MASK ||
+		    chip->priority_lowest > 7 || chip->awaited_icw == 1 || chip->awaited_icw > 4 ||
+		    (chip->awaited_icw && chip->is_programmed))
+			return false;
+	}
+	return !pic->line_users[CASCADE_INPUT];
+}
+
+/* The cascade's line is left low: update_output() raises it as long as the slave requests. */
+static void import_chip(struct pic *pic, uint32_t index, const struct pic_chip *from)
+{
+	struct pic_chip *chip = &pic->chip[index];
+
+	*chip = *from;
+	chip->line = 0;
+	for (uint32_t input = 0; input < 8; input++)
+		chip->line |= (uint8_t)((pic->line_users[index * 8 + input] != 0) << input);
+	chip->irr = (chip->irr & (uint8_t)~chip->elcr) | (chip->line & chip->elcr);
+}
+
+void source_pic_import(struct ph_vm *vm, const struct pic *pic)
+{
+	uint64_t flags = shared_lock_take(&vm->pic.lock, vm->platform);
+
+	for (uint32_t pin = 0; pin < PH_PIC_PINS; pin++)
+		vm->pic.line_users[pin] = pic->line_users[pin];
+	import_chip(&vm->pic, MASTER, &pic->chip[MASTER]);
+	import_chip(&vm->pic, SLAVE, &pic->chip[SLAVE]);
+	update_output(vm);
+	shared_lock_drop(&vm->pic.lock, vm->platform, flags);
+}

@@ -243,6 +243,25 @@ static void svm_nmi_blocked_again(struct ph_vcpu *vcpu)
 	vcpu->events.nmi_masked = true;
 }
 
+/* The next entry steps again if an NMI still waits. */
+static void svm_nmi_export(struct ph_vcpu *vcpu, struct nmi_state *state)
+{
+	svm_step_end(vcpu);
+	*state = (struct nmi_state){
+	    .is_masked = vcpu->events.nmi_masked,
+	    .awaits_iret = vcpu->nmi_awaits_iret,
+	    .iret_rip = vcpu->nmi_awaits_iret ? vcpu->nmi_iret_rip : 0,
+	};
+}
+
+static void svm_nmi_import(struct ph_vcpu *vcpu, const struct nmi_state *state)
+{
+	vcpu->events.nmi_masked = state->is_masked;
+	vcpu->nmi_awaits_iret = state->awaits_iret;
+	vcpu->nmi_iret_rip = state->iret_rip;
+	svm_intercept_3(vcpu, VMCB_IRET, state->is_masked && !state->awaits_iret);
+}
+
 /* No virtual-interrupt delivery: nothing to tell the processor. */
 static void svm_sync(struct ph_vcpu *vcpu)
 {

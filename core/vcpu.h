@@ -32,6 +32,8 @@
 #define REQUEST_LEVEL  (1u << 24) /* level-triggered interrupts wait in vcpu_shared.level */
 #define REQUEST_DELIVERY (1u << 25) /* the reasons against a faster delivery changed */
 
+#define REQUEST_ALL (PH_REQUEST_HOST_MASK | ((REQUEST_DELIVERY << 1) - REQUEST_NMI))
+
 #define BLOCKED_NO  0u
 #define BLOCKED_YES 1u
 
@@ -114,7 +116,13 @@ struct events {
 	struct event exception; /* raised by the owner, not yet entered */
 	uint8_t nmi_pending_count; /* 0..2: one in service may have one behind it */
 	bool nmi_masked;        /* an NMI is in service until IRET */
+};
 
+/* NMI blocking, wherever a backend keeps it. */
+struct nmi_state {
+	bool is_masked;
+	bool awaits_iret; /* masked, and the IRET at iret_rip has been seen but not completed */
+	uint64_t iret_rip;
 };
 
 /* What the VMX backend last wrote, to write only changes. */

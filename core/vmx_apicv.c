@@ -74,6 +74,8 @@ const struct backend backend_vmx_apicv = {
     .nmi_unblocked = vmx_nmi_unblocked,
     .exception_exit = vmx_exception_exit,
     .nmi_blocked_again = vmx_nmi_blocked_again,
+    .nmi_export = vmx_nmi_export,
+    .nmi_import = vmx_nmi_import,
     .end_shadow = vmx_end_shadow,
     .sync = apicv_sync,
 };

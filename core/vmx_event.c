@@ -165,6 +165,19 @@ void vmx_nmi_blocked_again(struct ph_vcpu *vcpu)
 	vmx_set_nmi_blocking(vcpu, true);
 }
 
+void vmx_nmi_export(struct ph_vcpu *vcpu, struct nmi_state *state)
+{
+	uint64_t blocking = vmx_read(vcpu, VMCS_GUEST_INTERRUPTIBILITY);
+
+	*state = (struct nmi_state){.is_masked = (blocking & INTERRUPTIBILITY_NMI) != 0};
+}
+
+/* An IRET that SVM has seen begins anew here, and unblocks by itself. */
+void vmx_nmi_import(struct ph_vcpu *vcpu, const struct nmi_state *state)
+{
+	vmx_set_nmi_blocking(vcpu, state->is_masked);
+}
+
 /* NMI-window exiting needs no single step. */
 bool vmx_exception_exit(struct ph_vcpu *vcpu, uint8_t vector)
 {

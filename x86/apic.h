@@ -103,6 +103,7 @@ enum apic_shorthand {
 #define APIC_ESR_SEND_VECTOR      (1u << 5)
 #define APIC_ESR_RECV_VECTOR      (1u << 6)
 #define APIC_ESR_REGISTER         (1u << 7)
+#define APIC_ESR_ALL              0xffu
 
 /* IA32_APIC_BASE. */
 #define APIC_BASE_BSP    (1ull << 8)
