@@ -96,8 +96,8 @@ void state_write_head(struct state_cursor *cursor, uint16_t kind, uint32_t size)
 
 int state_read_head(struct state_cursor *cursor, uint16_t kind, uint32_t size)
 {
-	uint32_t magic, found_size;
-	uint16_t version, found_kind;
+	uint32_t magic = 0, found_size = 0;
+	uint16_t version = 0, found_kind = 0;
 
 	state_u32(cursor, &magic);
 	state_u16(cursor, &version);
