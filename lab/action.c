@@ -30,32 +30,40 @@ static bool can_interrupt(uint32_t index)
 	return !engine.assumed[LAB_INTERRUPT_DRAINS] || ARENA->actors[index].store_count == 0;
 }
 
-uint32_t action_list(struct action *actions)
+void action_list_actor(uint32_t index, struct action *actions, uint32_t *count)
 {
-	uint32_t count = 0;
+	const struct actor *actor = &ARENA->actors[index];
+	bool is_interrupted = must_interrupt(index);
 
-	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		const struct actor *actor = &ARENA->actors[i];
+	if (!is_interrupted && actor_can_step(index)) {
+		uint32_t choices = actor->op.kind == OP_CHOICE ? actor->op.choices : 1;
 
-		bool is_interrupted = must_interrupt(i);
-
-		if (!is_interrupted && actor_can_step(i)) {
-			uint32_t choices = actor->op.kind == OP_CHOICE ? actor->op.choices : 1;
-
-			for (uint32_t c = 0; c < choices; c++)
-				add(actions, &count, ACTION_STEP, i, c);
-		}
-		if (actor->store_count)
-			add(actions, &count, ACTION_DRAIN, i, 0);
-		if (is_interrupted && can_interrupt(i))
-			add(actions, &count, ACTION_INTERRUPT, i, 0);
+		for (uint32_t c = 0; c < choices; c++)
+			add(actions, count, ACTION_STEP, index, c);
 	}
+	if (actor->store_count)
+		add(actions, count, ACTION_DRAIN, index, 0);
+	if (is_interrupted && can_interrupt(index))
+		add(actions, count, ACTION_INTERRUPT, index, 0);
+}
+
+void action_list_machines(struct action *actions, uint32_t *count)
+{
 	for (uint32_t i = 0; i < engine.hardware_count; i++) {
 		uint32_t choices = engine.hardware[i].choices(engine.hardware[i].arg);
 
 		for (uint32_t c = 0; c < choices; c++)
-			add(actions, &count, ACTION_HARDWARE, i, c);
+			add(actions, count, ACTION_HARDWARE, i, c);
 	}
+}
+
+uint32_t action_list(struct action *actions)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < engine.actor_count; i++)
+		action_list_actor(i, actions, &count);
+	action_list_machines(actions, &count);
 	return count;
 }
 

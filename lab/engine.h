@@ -194,7 +194,8 @@ struct engine {
 	uint32_t shared_used;
 	enum lab_weakness weak[SITE_COUNT];
 	bool assumed[LAB_ASSUMPTION_COUNT + 1];
-	bool reduce;
+	bool reduce, memorize;
+	bool is_shared; /* by several processes */
 
 	/* The actor being run, and how it was resumed. */
 	uint32_t self;
@@ -249,6 +250,9 @@ void watch_reset(void);
 /* ---- action.c ---- */
 /* The enabled actions of the world, in a fixed order; at most CHOICE_MAX. */
 uint32_t action_list(struct action *actions);
+/* Those of one actor, of all machines; they append to actions[0..*count). */
+void action_list_actor(uint32_t index, struct action *actions, uint32_t *count);
+void action_list_machines(struct action *actions, uint32_t *count);
 void action_do(struct action action);
 /* Number of the fairness class of an action: equal classes are one actor's kind of step. */
 uint32_t action_class(struct action action);
@@ -256,90 +260,169 @@ void action_describe(struct action action, char *text, size_t size);
 /* Same CPU or machine as before? */
 bool action_is_switch(struct action before, struct action after);
 
-/* ---- lines.c: contents of lines by number, shared by the processes of a run; 0 is all zeros ----
- */
-void lines_reset(void);
-uint32_t lines_intern(const uint8_t *line, uint64_t low, uint64_t high);
-bool lines_are_full(void);
-/* Between levels, one process: keep the index sparse. */
-void lines_grow(void);
-size_t lines_bytes(void);
-struct line {
-	uint8_t content[LINE_SIZE];
-};
-struct line_hash {
-	uint64_t low, high;
-};
-extern struct line *lines_table;
-extern struct line_hash *lines_hashes;
-static inline const uint8_t *lines_content(uint32_t id)
-{
-	return lines_table[id].content;
-}
-static inline void lines_hash(uint32_t id, uint64_t *low, uint64_t *high)
-{
-	*low = lines_hashes[id].low;
-	*high = lines_hashes[id].high;
-}
-
-/* ---- world.c: states and their successors ---- */
+/* ---- intern.c: numbers for things told apart by their hashes; 0 is none ---- */
 struct hash {
 	uint64_t low, high;
 };
 
-/* A state at rest: this header, then the numbers of its lines' contents.  Whole lines. */
+struct intern {
+	struct hash *hashes; /* by number */
+	uint32_t *index;     /* hash table of numbers */
+	uint32_t max;
+	struct {
+		uint32_t count, mask; /* of numbers; of the index */
+		bool is_full;
+	} * shared; /* by the processes of a run */
+};
+/* Zeroed memory in place of old (or of nothing); with engine.is_shared all processes share it. */
+void *memory_fresh(void *old, size_t size);
+void memory_populate(void *memory, size_t size);
+void intern_reset(struct intern *intern, uint32_t max);
+uint32_t intern_find(const struct intern *intern, struct hash hash);
+/* A number that nobody finds before intern_publish(), which may return another process's. */
+uint32_t intern_new(struct intern *intern, struct hash hash);
+uint32_t intern_publish(struct intern *intern, uint32_t fresh);
+/* Between levels, one process: keep the index sparse. */
+void intern_grow(struct intern *intern);
+size_t intern_bytes(const struct intern *intern);
+
+/*
+ * ---- lines.c ----
+ * A line is 64 bytes of content; number 0 is all zeros.  A part is a list of lines: the shared
+ * memory that changes, or what is an actor's own (control, stack, store buffer).  A state is a list
+ * of parts.
+ */
+struct line {
+	uint8_t content[LINE_SIZE];
+};
+struct part {
+	uint32_t offset; /* of its lines' numbers in parts_pool */
+	uint16_t line_count;
+	uint8_t stack_lines;
+	bool is_buffered; /* its last lines are the store buffer; else that is empty */
+};
+extern struct intern lines_names, parts_names;
+extern struct line *lines_table;
+extern struct part *parts_table;
+extern uint32_t *parts_pool;
+void lines_reset(void);
+void lines_grow(void);
+bool lines_are_full(void);
+size_t lines_bytes(void);
+/* 0 when full. */
+uint32_t lines_intern(const uint8_t *line, struct hash hash);
+/* Room for the numbers of a part's lines; NULL when full. */
+uint32_t *parts_room(uint32_t count, uint32_t *offset);
+uint32_t parts_add(struct hash hash, struct part part);
+
+/* ---- world.c: states and their successors ---- */
+/* A state at rest; world_size() bytes. */
 struct record {
 	struct hash hash;
-	uint32_t size;
-	struct action last; /* the action that led here */
-	uint8_t stack_lines[ACTOR_MAX];
-	uint32_t buffered; /* bit i: the store buffer of actor i is saved */
-	uint32_t extra;    /* for the caller */
-	uint64_t parent;   /* for the caller */
-	uint8_t pad[8];
+	uint32_t hot;     /* the part of shared memory */
+	uint32_t local[]; /* each actor's part */
 };
-_Static_assert(sizeof(struct record) == LINE_SIZE, "a record's lines are aligned");
 
-/* What a successor is handed to the caller with; the world holds the successor's state. */
+/* What one action does to a state. */
+struct outcome {
+	struct hash delta; /* of the state's hash */
+	uint32_t hot;      /* the part of shared memory afterwards; 0: the action fails */
+	uint32_t local;    /* the actor's part afterwards */
+	struct action action;
+	uint32_t pad;
+};
+_Static_assert(sizeof(struct outcome) == 32, "two a cache line");
+
+/* ---- memo.c: outcomes of the actions of an actor, or of all machines ---- */
+#define MEMO_MACHINES UINT32_MAX
+struct memo_slot {
+	uint64_t key;   /* 0: free */
+	uint64_t value; /* 0: being written */
+};
+struct memo {
+	struct memo_slot *slots;
+	struct outcome *outcomes;
+	struct {
+		uint32_t mask, slot_count, outcome_count;
+	} * shared;
+};
+extern struct memo memo;
+static inline uint64_t memo_key(uint32_t local, uint32_t hot)
+{
+	return (uint64_t)local << 32 | hot;
+}
+static inline uint64_t memo_hash(uint64_t key)
+{
+	key *= 0x9e3779b97f4a7c15ull;
+	return key ^ key >> 32;
+}
+static inline uint64_t memo_value(uint32_t first, uint32_t count, bool is_bad)
+{
+	return 1ull << 63 | (uint64_t)is_bad << 62 | (uint64_t)count << 32 | first;
+}
+static inline const struct outcome *memo_outcomes(uint64_t value)
+{
+	return &memo.outcomes[(uint32_t)value];
+}
+static inline uint32_t memo_count(uint64_t value)
+{
+	return (uint32_t)(value >> 32) & 0xffff;
+}
+/* Machines only: the state's shared memory breaks the invariant. */
+static inline bool memo_is_bad(uint64_t value)
+{
+	return value >> 62 & 1;
+}
+static inline void memo_prefetch(uint64_t key)
+{
+	__builtin_prefetch(&memo.slots[memo_hash(key) & memo.shared->mask]);
+}
+/* 0: not known. */
+static inline uint64_t memo_find(uint64_t key)
+{
+	uint64_t mask = memo.shared->mask;
+
+	for (uint64_t i = memo_hash(key) & mask;; i = (i + 1) & mask) {
+		uint64_t found = __atomic_load_n(&memo.slots[i].key, __ATOMIC_ACQUIRE);
+
+		if (!found)
+			return 0;
+		if (found == key)
+			return __atomic_load_n(&memo.slots[i].value, __ATOMIC_ACQUIRE);
+	}
+}
+void memo_reset(void);
+void memo_add(uint64_t key, const struct outcome *outcomes, uint32_t count, bool is_bad);
+/* Between levels, one process: make room; forget all when it takes more than limit bytes. */
+void memo_grow(size_t limit);
+size_t memo_bytes(void);
+/* As table_populate(). */
+void memo_populate(void);
+
+/* ---- world.c again ---- */
+/* What a successor is handed to the caller with. */
 struct successor {
 	struct hash hash;
-	struct action action;
 	uint32_t index; /* of the action in the list */
+	const struct outcome *outcome;
 };
 typedef void (*successor_fn)(void *context, const struct record *from, const struct successor *to);
 
-/* Bytes of a record of the world as it is. */
+/* Bytes of a record; the same for all states of a run. */
 uint32_t world_size(void);
-/* Save the world; returns the size. */
-uint32_t world_save(struct record *record, struct hash hash, struct action last);
+/* The first state, as of the last world_reset(). */
+void world_first(struct record *record, struct hash hash);
+void world_successor(struct record *record, const struct record *from, const struct successor *to);
 void world_load(const struct record *record);
 /*
- * A successor in short: what differs from the state it came from.  Captured in successor_fn, made
- * into a record while that state is still the one loaded.
+ * Two steps ahead of expanding a record: ask for the memory that says what its actions do, then see
+ * what is known of them.
  */
-struct delta_line {
-	uint8_t content[LINE_SIZE];
-	uint64_t low, high;
-	uint32_t slot;
-	uint32_t pad[11];
+struct ahead {
+	uint64_t values[ACTOR_MAX + 1];
 };
-struct delta {
-	struct hash hash;
-	struct action action;
-	uint32_t index; /* of the action in the list */
-	uint32_t buffered;
-	uint32_t stack_lines; /* of the actor that ran */
-	uint32_t line_count;
-	uint32_t pad[7];
-	struct delta_line lines[];
-};
-_Static_assert(
-    sizeof(struct delta) == LINE_SIZE && sizeof(struct delta_line) == 2 * LINE_SIZE, "whole lines");
-/* Bytes of the delta; at most DELTA_SIZE_MAX. */
-#define DELTA_SIZE_MAX (sizeof(struct delta) + 512u * sizeof(struct delta_line))
-uint32_t world_capture(struct delta *delta, const struct successor *to);
-uint32_t world_delta_size(const struct delta *delta);
-void world_save_delta(struct record *record, const struct delta *delta);
+void world_ask(const struct record *record);
+void world_look_ahead(const struct record *record, struct ahead *ahead);
 /*
  * Do every enabled action of the record's state from number `first` on, and hand each successor
  * over.  Returns the number of enabled actions; stops early at a failure, which is in
@@ -348,6 +431,9 @@ void world_save_delta(struct record *record, const struct delta *delta);
  */
 uint32_t world_expand(
     const struct record *record, uint32_t first, successor_fn found, void *context, int *failed);
+/* The same after world_look_ahead(). */
+uint32_t world_expand_seen(const struct record *record, const struct ahead *ahead, uint32_t first,
+    successor_fn found, void *context, int *failed);
 /* Forget what is hot, set the scenario up, and learn by random walks what changes. */
 void world_prepare(const struct lab_scenario *scenario, const struct lab_params *params);
 /* Memory was changed by action_do(): the next world_load() takes nothing for granted. */
@@ -356,6 +442,8 @@ void world_forget(void);
 void world_reset(void);
 /* True when memory changed that was thought constant: explore again. */
 bool world_must_restart(void);
+/* The same as far as it is known without looking. */
+bool world_restart_is_due(void);
 /* Bytes of a state that can differ, for people. */
 uint32_t world_hot_bytes(void);
 /* Handlers for crashes and endless loops inside programs. */
@@ -373,14 +461,14 @@ struct table_slot {
 struct table {
 	struct table_slot *slots;
 	uint64_t mask;
-	struct table_slot *regions[2]; /* address space for slots, and for the next, larger table */
-	uint64_t slot_max;             /* of each */
+	uint64_t slot_max;
+	size_t size; /* of the address space */
 	bool is_shared;
 };
 /* slot_count and slot_max are powers of two. */
 void table_create(struct table *table, uint64_t slot_count, uint64_t slot_max, bool is_shared);
 void table_destroy(struct table *table);
-/* Rehash into slot_count slots; no other process may use the table meanwhile. */
+/* Spread over slot_count slots; no other process may use the table meanwhile. */
 void table_grow(struct table *table, uint64_t slot_count);
 /* Any process.  True when the state is new; *depth is then the depth given, else its own. */
 bool table_insert(
@@ -389,6 +477,8 @@ static inline void table_prefetch(const struct table *table, uint64_t low)
 {
 	__builtin_prefetch(&table->slots[low & table->mask], 1);
 }
+/* Each process, after another one has grown the table: map it in one go. */
+void table_populate(struct table *table);
 const struct table_slot *table_find(const struct table *table, uint64_t low);
 size_t table_bytes(const struct table *table);
 
@@ -400,7 +490,9 @@ struct options {
 	uint32_t jobs;
 	double seconds; /* time budget; 0: none */
 	size_t memory;  /* bytes */
-	bool reduce, lasso, progress;
+	bool reduce;    /* no scheduling point where none is needed */
+	bool memorize;  /* execute no step twice */
+	bool lasso, progress;
 	uint64_t pct_runs; /* 0: exhaustive search */
 };
 

@@ -15,8 +15,11 @@
 #define BLOCK_SIZE    (64u * 1024u)
 #define JOBS_MAX      16u
 #define TABLE_START   (1ull << 16)
+#define LARGE_TABLE   (1ull << 20)
 #define DEPTH_MAX     2000u
 #define RELEASE_ABOVE (64u << 20)
+#define BATCH_MAX     (2 * CHOICE_MAX)
+#define AHEAD         4u /* records between asking for memory and using it */
 
 /* One process's output of one level: whole blocks of records. */
 struct queue {
@@ -44,6 +47,7 @@ struct run {
 	uint32_t stop; /* enum stop */
 	bool is_over;  /* set between levels */
 	uint32_t jobs;
+	uint32_t record_size, block_full; /* bytes of a record; of the records of a full block */
 	uint64_t level_room; /* states that each process may add before the table is too full */
 	size_t queue_reserved;
 	size_t memory_limit, memory_peak;
@@ -102,62 +106,63 @@ static bool is_stopped(void)
 }
 
 /* Room for one record at the end of my output queue. */
-static struct record *queue_room(uint32_t size)
+static struct record *queue_room(void)
 {
 	struct queue *queue = &me->queues[(run->level + 1) & 1];
+	uint8_t *room;
 
-	if (queue->block_count == 0 || queue->used + size > BLOCK_SIZE) {
+	if (queue->block_count == 0 || queue->used == run->block_full) {
 		if ((queue->block_count + 1) * BLOCK_SIZE > run->queue_reserved)
 			return NULL;
-		if (queue->block_count && queue->used < BLOCK_SIZE)
-			*(uint32_t *)(void *)(queue->memory +
-			                      (queue->block_count - 1) * BLOCK_SIZE + queue->used +
-			                      offsetof(struct record, size)) = 0;
 		queue->block_count++;
 		queue->used = 0;
 	}
-	return (struct record *)(void *)(queue->memory + (queue->block_count - 1) * BLOCK_SIZE +
-	                                 queue->used);
+	room = queue->memory + (queue->block_count - 1) * BLOCK_SIZE + queue->used;
+	queue->used += run->record_size;
+	return (struct record *)(void *)room;
 }
 
-/* Successors of one state wait here while the table's memory is on its way to the caches. */
+/* Successors wait here while the table's memory is on its way to the caches. */
 static struct {
-	uint8_t *memory;
-	uint32_t used, count;
-	uint32_t start[CHOICE_MAX];
+	struct {
+		struct successor to;
+		struct outcome outcome;
+		const struct record *from;
+	} all[BATCH_MAX];
+	uint32_t count;
 } batch;
 
 static void found(void *context, const struct record *from, const struct successor *to)
 {
 	(void)context;
-	(void)from;
 	table_prefetch(&run->table, to->hash.low);
-	batch.start[batch.count++] = batch.used;
-	batch.used += world_capture((void *)(batch.memory + batch.used), to);
+	batch.all[batch.count].to = *to;
+	batch.all[batch.count].outcome = *to->outcome;
+	batch.all[batch.count++].from = from;
 }
 
-static void insert_batch(uint64_t parent)
+static void insert_batch(void)
 {
 	for (uint32_t i = 0; i < batch.count; i++) {
-		const struct delta *delta = (const void *)(batch.memory + batch.start[i]);
+		struct successor *to = &batch.all[i].to;
+		const struct record *from = batch.all[i].from;
 		uint32_t depth = run->level + 1;
 		struct record *room;
 
-		if (!table_insert(&run->table, delta->hash, parent, delta->index, &depth)) {
+		if (!table_insert(&run->table, to->hash, from->hash.low, to->index, &depth)) {
 			me->back_edge_count += depth <= run->level;
 			continue;
 		}
-		room = queue_room(world_delta_size(delta));
-		if (!room || ++me->level_count > run->level_room) {
+		to->outcome = &batch.all[i].outcome;
+		room = queue_room();
+		if (!room || ++me->level_count > run->level_room || lines_are_full()) {
 			stop_with(STOP_MEMORY);
 			break;
 		}
-		world_save_delta(room, delta);
-		me->queues[(run->level + 1) & 1].used += room->size;
+		world_successor(room, from, to);
 		me->state_count++;
 	}
 	batch.count = 0;
-	batch.used = 0;
 }
 
 static void note_failure(const struct record *record, int failed)
@@ -178,26 +183,35 @@ static void note_failure(const struct record *record, int failed)
 
 static void expand_block(const uint8_t *block, uint32_t used)
 {
-	uint32_t at = 0;
+	struct ahead aheads[AHEAD] = {0};
+	uint32_t size = run->record_size, turn = 0;
 
-	while (at < used && !is_stopped()) {
+	for (uint32_t at = 0; at < AHEAD * size && at < used; at += size)
+		world_look_ahead((const void *)(block + at), &aheads[at / size]);
+	if (world_restart_is_due())
+		stop_with(STOP_RESTART);
+	for (uint32_t at = 0; at < used && !is_stopped(); at += size) {
 		const struct record *record = (const void *)(block + at);
 		uint32_t count;
 		int failed;
 
-		if (record->size == 0)
-			return;
+		if (at + 2 * AHEAD * size < used)
+			world_ask((const void *)(block + at + 2 * AHEAD * size));
 		if (run->level >= DEPTH_MAX)
 			failure_set(
 			    FAILURE_OVERFLOW, "deeper than DEPTH_MAX: it never comes to rest");
-		count = world_expand(record, 0, found, NULL, &failed);
+		count = world_expand_seen(record, &aheads[turn], 0, found, NULL, &failed);
+		if (at + AHEAD * size < used)
+			world_look_ahead((const void *)(block + at + AHEAD * size), &aheads[turn]);
+		turn = (turn + 1) % AHEAD;
 		me->transition_count += count;
 		me->quiescent_count += count == 0;
-		insert_batch(record->hash.low);
 		if (engine.failure.kind != FAILURE_NONE)
 			note_failure(record, failed);
-		at += record->size;
+		if (batch.count > BATCH_MAX - CHOICE_MAX)
+			insert_batch();
 	}
+	insert_batch();
 }
 
 static void expand_level(void)
@@ -216,7 +230,7 @@ static void expand_level(void)
 		if (!queue || is_stopped())
 			return;
 		expand_block(queue->memory + block * BLOCK_SIZE,
-		    block + 1 == queue->block_count ? queue->used : BLOCK_SIZE);
+		    block + 1 == queue->block_count ? queue->used : run->block_full);
 		if (run->deadline > 0 && now_seconds() > run->deadline)
 			stop_with(STOP_TIME);
 	}
@@ -236,7 +250,7 @@ static uint64_t total(size_t offset)
 
 static size_t memory_in_use(void)
 {
-	size_t bytes = table_bytes(&run->table) + lines_bytes();
+	size_t bytes = table_bytes(&run->table) + lines_bytes() + memo_bytes();
 
 	for (uint32_t i = 0; i < run->jobs; i++)
 		bytes += (run->workers[i].queues[0].block_count +
@@ -245,20 +259,18 @@ static size_t memory_in_use(void)
 	return bytes;
 }
 
-/* Keep the table at most half full, for a level that trebles what the last one added. */
+/* Keep the table at most two thirds full, for a level that trebles what the last one added. */
 static void grow_table(uint64_t state_count, uint64_t frontier)
 {
-	uint64_t wanted = 2 * (state_count + 3 * frontier), slots = run->table.mask + 1;
-	size_t peak;
+	uint64_t wanted = (state_count + 3 * frontier) / 2 * 3, slots = run->table.mask + 1;
+	size_t more;
 
+	/* In large steps while it is small: every step moves all that is there. */
 	while (slots < wanted && slots < run->table.slot_max)
-		slots *= 2;
-	peak = memory_in_use() + slots * sizeof(struct table_slot);
-	if (slots > run->table.mask + 1 && peak <= run->memory_limit) {
+		slots *= slots < LARGE_TABLE ? 4 : 2;
+	more = (slots - run->table.mask - 1) * sizeof(struct table_slot);
+	if (memory_in_use() + more <= run->memory_limit)
 		table_grow(&run->table, slots);
-		if (peak > run->memory_peak)
-			run->memory_peak = peak;
-	}
 	slots = (run->table.mask + 1) / 10 * 9;
 	run->level_room = slots > state_count ? (slots - state_count) / run->jobs : 0;
 }
@@ -273,6 +285,7 @@ static void next_level(void)
 	if (run->memory_peak > run->memory_limit || lines_are_full())
 		stop_with(STOP_MEMORY);
 	lines_grow();
+	memo_grow(run->memory_limit / 4);
 	if (world_must_restart())
 		__atomic_store_n(&run->stop, STOP_RESTART, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < run->jobs; i++) {
@@ -290,8 +303,7 @@ static void next_level(void)
 		run->stop = STOP_FULL;
 	if (run->stop == STOP_NOT)
 		grow_table(total(offsetof(struct worker, state_count)),
-		    frontier * BLOCK_SIZE /
-		        (sizeof(struct record) + world_hot_bytes() + LINE_SIZE));
+		    frontier * BLOCK_SIZE / run->record_size);
 	run->claim = 0;
 	run->is_over = run->stop != STOP_NOT;
 	run->level++;
@@ -318,6 +330,8 @@ static void work(uint32_t index, bool progress)
 	me = &run->workers[index];
 	/* Not run->stop: another process may set it before this one has begun the level. */
 	while (!run->is_over) {
+		table_populate(&run->table);
+		memo_populate();
 		expand_level();
 		if (run->jobs > 1) {
 			/* Memory another process saw change is cold in mine: each looks for itself.
@@ -345,10 +359,8 @@ static void run_init(const struct options *options, double deadline)
 
 	run = map(sizeof(*run), true);
 	run->jobs = options->jobs;
-	if (!batch.memory)
-		batch.memory = aligned_alloc(LINE_SIZE, CHOICE_MAX * DELTA_SIZE_MAX);
-	if (!batch.memory)
-		exit(STATUS_MEMORY);
+	run->record_size = world_size();
+	run->block_full = BLOCK_SIZE / run->record_size * run->record_size;
 	run->memory_limit = options->memory;
 	run->deadline = deadline;
 	run->queue_reserved = (options->memory / BLOCK_SIZE + 1) * BLOCK_SIZE;
@@ -381,7 +393,6 @@ static void run_destroy(void)
 
 static void first_state(void)
 {
-	struct action none = {0};
 	struct hash hash = {0x243f6a8885a308d3ull, 0x13198a2e03707345ull};
 	struct worker *worker = &run->workers[0];
 	uint32_t depth = 0;
@@ -389,7 +400,7 @@ static void first_state(void)
 	me = worker;
 	run->level = UINT32_MAX; /* so that queue_room() writes the queue of level 0 */
 	table_insert(&run->table, hash, 0, 0, &depth);
-	worker->queues[0].used += world_save(queue_room(world_size()), hash, none);
+	world_first(queue_room(), hash);
 	worker->state_count = 1;
 	run->level = 0;
 }
@@ -540,6 +551,8 @@ void explore(
 
 	memset(result, 0, sizeof(*result));
 	engine.reduce = options->reduce;
+	engine.memorize = options->memorize;
+	engine.is_shared = options->jobs > 1;
 	world_guard();
 	world_prepare(scenario, &params);
 	if (options->pct_runs) {

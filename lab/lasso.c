@@ -41,46 +41,45 @@ static void found(void *context, const struct record *from, const struct success
 	bool is_new;
 
 	(void)context;
-	(void)from;
+	graph.nodes[graph.current].enabled |= 1ull << action_class(to->outcome->action);
 	if (graph.node_count == graph.node_max || graph.edge_count == graph.edge_max ||
 	    graph.tail + world_size() > graph.queue_max) {
 		graph.is_full = true;
 		return;
 	}
 	is_new = table_insert(&graph.table, to->hash, 0, 0, &index);
-	graph.edges[graph.edge_count++] = (struct edge){
-	    .to = index, .kind = (uint8_t)action_class(to->action), .action = (uint8_t)to->index};
+	graph.edges[graph.edge_count++] = (struct edge){.to = index,
+	    .kind = (uint8_t)action_class(to->outcome->action),
+	    .action = (uint8_t)to->index};
 	if (!is_new)
 		return;
 	graph.nodes[graph.node_count++] = (struct node){.parent = graph.current,
 	    .action = (uint8_t)to->index,
 	    .component = NONE,
 	    .order = NONE};
-	graph.tail += world_save((void *)(graph.queue + graph.tail), to->hash, to->action);
+	world_successor((void *)(graph.queue + graph.tail), from, to);
+	graph.tail += world_size();
 }
 
-static bool is_pending(void)
+static bool is_pending(const struct record *record)
 {
-	return !engine.scenario->pending || engine.scenario->pending();
+	if (!engine.scenario->pending)
+		return true;
+	world_load(record);
+	return engine.scenario->pending();
 }
 
 static void expand_node(void)
 {
 	const struct record *record = (const void *)(graph.queue + graph.head);
 	struct node *node = &graph.nodes[graph.current];
-	struct action actions[CHOICE_MAX];
-	uint32_t count;
 	int failed;
 
-	world_load(record);
-	node->is_pending = is_pending();
-	count = action_list(actions);
-	for (uint32_t i = 0; i < count; i++)
-		node->enabled |= 1ull << action_class(actions[i]);
+	node->is_pending = is_pending(record);
 	node->edge_start = graph.edge_count;
 	world_expand(record, 0, found, NULL, &failed);
 	engine.failure.kind = FAILURE_NONE;
-	graph.head += record->size;
+	graph.head += world_size();
 }
 
 static uint64_t power_of_two_below(uint64_t n)
@@ -96,7 +95,6 @@ static bool build(const struct options *options, uint64_t state_count, double de
 {
 	struct hash hash = {1, 1};
 	uint32_t index = 0;
-	struct action none = {0};
 
 	memset(&graph, 0, sizeof(graph));
 	graph.node_max = (uint32_t)(state_count + 2);
@@ -109,16 +107,19 @@ static bool build(const struct options *options, uint64_t state_count, double de
 	graph.queue = aligned_alloc(LINE_SIZE, graph.queue_max / LINE_SIZE * LINE_SIZE);
 	if (!graph.nodes || !graph.edges || !graph.queue)
 		return false;
-	do {
-		world_reset();
-	} while (world_must_restart());
 	table_insert(&graph.table, hash, 0, 0, &index);
 	graph.nodes[graph.node_count++] =
 	    (struct node){.parent = NONE, .component = NONE, .order = NONE};
-	graph.tail += world_save((void *)graph.queue, hash, none);
+	world_first((void *)graph.queue, hash);
+	graph.tail += world_size();
 	for (; graph.current < graph.node_count && !graph.is_full; graph.current++) {
 		expand_node();
-		if (deadline > 0 && graph.current % 1024 == 0 && now_seconds() > deadline)
+		if (graph.current % 1024)
+			continue;
+		lines_grow();
+		memo_grow(options->memory / 4);
+		graph.is_full |= lines_are_full();
+		if (deadline > 0 && now_seconds() > deadline)
 			return false;
 	}
 	return !graph.is_full;
@@ -336,6 +337,7 @@ void lasso_find(const struct options *options, double deadline, struct result *r
 		if (!world_must_restart())
 			break;
 		destroy();
+		world_reset();
 	}
 	if (is_built) {
 		find_components();

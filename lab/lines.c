@@ -1,110 +1,76 @@
 /* SPDX-License-Identifier: MIT */
-/* Contents of lines by number: a state's record is short because few contents differ. */
-#include <stdlib.h>
+/* Contents of lines by number, and lists of such numbers, the parts of states, by number. */
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "lab/engine.h"
 
-#define LINE_MAX    (1u << 22)
-#define INDEX_MAX   (LINE_MAX * 2)
-#define INDEX_START (1u << 16)
-#define ROOM        8u /* index entries a line after growing: a level may add many lines */
+#define LINE_MAX (1u << 22)
+#define PART_MAX (1u << 22)
+#define POOL_MAX (1u << 28)
 
+struct intern lines_names, parts_names;
 struct line *lines_table;
-struct line_hash *lines_hashes;
-static uint32_t *lines_index; /* hash table of numbers; 0: free */
-/* Shared by the processes: how many lines there are, and the index's size less one. */
-static struct {
-	uint32_t count, mask;
-} * lines;
-
-static void *map(size_t size)
-{
-	void *memory = mmap(
-	    NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (memory == MAP_FAILED) {
-		fprintf(stderr, "posthorn-lab: no address space for the contents of states\n");
-		exit(STATUS_MEMORY);
-	}
-	return memory;
-}
+struct part *parts_table;
+uint32_t *parts_pool;
+static uint32_t *pool_used; /* shared by the processes */
 
 void lines_reset(void)
 {
-	if (!lines_table) {
-		lines_table = map(LINE_MAX * sizeof(struct line));
-		lines_hashes = map(LINE_MAX * sizeof(struct line_hash));
-		lines_index = map(INDEX_MAX * sizeof(uint32_t));
-		lines = map(sizeof(*lines));
-		lines->mask = INDEX_START - 1;
-	} else {
-		madvise(lines_index, INDEX_MAX * sizeof(uint32_t), MADV_REMOVE);
-	}
-	lines->count = 1;
+	lines_table = memory_fresh(lines_table, LINE_MAX * sizeof(struct line));
+	parts_table = memory_fresh(parts_table, PART_MAX * sizeof(struct part));
+	parts_pool = memory_fresh(parts_pool, POOL_MAX * sizeof(uint32_t));
+	pool_used = memory_fresh(pool_used, sizeof(*pool_used));
+	intern_reset(&lines_names, LINE_MAX);
+	intern_reset(&parts_names, PART_MAX);
 }
 
 bool lines_are_full(void)
 {
-	return lines->count > LINE_MAX / 8 * 7;
+	return lines_names.shared->is_full || parts_names.shared->is_full;
 }
 
 size_t lines_bytes(void)
 {
-	return lines->count *
-	       (sizeof(struct line) + sizeof(struct line_hash) + 2 * sizeof(uint32_t));
-}
-
-static uint32_t append(const uint8_t *line, uint64_t low, uint64_t high)
-{
-	uint32_t id = __atomic_fetch_add(&lines->count, 1, __ATOMIC_RELAXED);
-
-	if (id >= LINE_MAX || id > lines->mask / 8 * 7) {
-		fprintf(stderr, "posthorn-lab: more different lines than LINE_MAX\n");
-		_exit(STATUS_MEMORY);
-	}
-	memcpy(lines_table[id].content, line, LINE_SIZE);
-	lines_hashes[id] = (struct line_hash){low, high};
-	return id;
-}
-
-uint32_t lines_intern(const uint8_t *line, uint64_t low, uint64_t high)
-{
-	uint32_t fresh = 0;
-
-	for (uint64_t i = low & lines->mask;; i = (i + 1) & lines->mask) {
-		uint32_t id = __atomic_load_n(&lines_index[i], __ATOMIC_ACQUIRE);
-
-		if (!id) {
-			if (!fresh)
-				fresh = append(line, low, high);
-			if (__atomic_compare_exchange_n(&lines_index[i], &id, fresh, false,
-			        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-				return fresh;
-		}
-		if (lines_hashes[id].low == low && lines_hashes[id].high == high)
-			return id;
-	}
+	return intern_bytes(&lines_names) + intern_bytes(&parts_names) +
+	       lines_names.shared->count * sizeof(struct line) +
+	       parts_names.shared->count * sizeof(struct part) + *pool_used * sizeof(uint32_t);
 }
 
 void lines_grow(void)
 {
-	uint32_t size = lines->mask + 1;
+	intern_grow(&lines_names);
+	intern_grow(&parts_names);
+}
 
-	while (size < lines->count * (ROOM / 2) && size < INDEX_MAX)
-		size *= 2;
-	if (size == lines->mask + 1)
-		return;
-	size = size * 2 < INDEX_MAX ? size * 2 : INDEX_MAX;
-	madvise(lines_index, INDEX_MAX * sizeof(uint32_t), MADV_REMOVE);
-	lines->mask = size - 1;
-	for (uint32_t id = 1; id < lines->count; id++) {
-		uint64_t i = lines_hashes[id].low & lines->mask;
+uint32_t lines_intern(const uint8_t *line, struct hash hash)
+{
+	uint32_t id = intern_find(&lines_names, hash);
 
-		while (lines_index[i])
-			i = (i + 1) & lines->mask;
-		lines_index[i] = id;
-	}
+	if (id)
+		return id;
+	id = intern_new(&lines_names, hash);
+	if (!id)
+		return 0;
+	memcpy(lines_table[id].content, line, LINE_SIZE);
+	return intern_publish(&lines_names, id);
+}
+
+uint32_t *parts_room(uint32_t count, uint32_t *offset)
+{
+	*offset = __atomic_fetch_add(pool_used, count, __ATOMIC_RELAXED);
+	if (*offset + count <= POOL_MAX)
+		return parts_pool + *offset;
+	__atomic_fetch_sub(pool_used, count, __ATOMIC_RELAXED);
+	parts_names.shared->is_full = true;
+	return NULL;
+}
+
+uint32_t parts_add(struct hash hash, struct part part)
+{
+	uint32_t id = intern_new(&parts_names, hash);
+
+	if (!id)
+		return 0;
+	parts_table[id] = part;
+	return intern_publish(&parts_names, id);
 }

@@ -160,6 +160,7 @@ static int set_option(struct command *command, int option)
 		return 0;
 	case OPT_NO_REDUCTION:
 		command->options.reduce = false;
+		command->options.memorize = false;
 		return 0;
 	case OPT_NO_LASSO:
 		command->options.lasso = false;
@@ -350,6 +351,7 @@ static void learn_again(struct command *command, struct replay *replay)
 	struct lab_params params = {replay->options.model, replay->options.sender_count};
 
 	engine.reduce = replay->options.reduce;
+	replay->options.memorize = replay->options.reduce;
 	world_prepare(replay->scenario, &params);
 	if (replay_written_sum() == replay->written_sum)
 		return;
@@ -443,6 +445,7 @@ int main(int argc, char **argv)
 	                              .seconds = 600,
 	                              .memory = (size_t)3500 << 20,
 	                              .reduce = true,
+	                              .memorize = true,
 	                              .lasso = true}};
 	int option, status;
 

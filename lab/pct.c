@@ -87,16 +87,15 @@ static void schedule(uint32_t *length, struct result *result)
 
 void pct_run(const struct options *options, double deadline, struct result *result)
 {
-	struct record *first = aligned_alloc(LINE_SIZE, world_size());
+	struct record *first = malloc(world_size());
 	uint32_t length = 16;
 	struct hash hash = {1, 1};
-	struct action none = {0};
 
 	result->status = STATUS_TIME;
 	if (!first)
 		return;
 	seed = 0x853c49e6748fea9bull;
-	world_save(first, hash, none);
+	world_first(first, hash);
 	for (uint64_t i = 0; i < options->pct_runs; i++) {
 		if (deadline > 0 && now_seconds() > deadline)
 			break;

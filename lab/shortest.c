@@ -49,7 +49,8 @@ static uint32_t *slot_of(struct hash hash, uint32_t last)
 	}
 }
 
-static bool keep_record(uint32_t which, struct hash hash, struct action action, size_t *where)
+/* Room for a record of a layer; NULL when there is no memory. */
+static struct record *record_room(uint32_t which, size_t *where)
 {
 	size_t room = world_size();
 
@@ -59,36 +60,44 @@ static bool keep_record(uint32_t which, struct hash hash, struct action action, 
 		uint8_t *larger;
 
 		if (capacity > search.limit)
-			return false;
+			return NULL;
 		larger = aligned_alloc(LINE_SIZE, capacity);
 		if (!larger)
-			return false;
+			return NULL;
 		memcpy(larger, search.records[which], search.used[which]);
 		free(search.records[which]);
 		search.records[which] = larger;
 		search.capacity[which] = capacity;
 	}
 	*where = search.used[which];
-	search.used[which] += world_save((void *)(search.records[which] + *where), hash, action);
-	return true;
+	search.used[which] += room;
+	return (void *)(search.records[which] + *where);
 }
 
-static void add_node(uint32_t layer, uint32_t switches, uint32_t last, struct hash hash,
+/* The first node of all has no `from`. */
+static void add_node(uint32_t switches, uint32_t last, struct hash hash, const struct record *from,
     const struct successor *to, uint32_t *slot)
 {
 	struct node *node = &search.nodes[search.node_count];
+	uint32_t layer = from ? search.nodes[search.current].layer + 1 : 0;
+	struct record *record = NULL;
 
-	if (search.node_count == NODE_MAX ||
-	    !keep_record(layer & 1, hash, to->action, &node->record)) {
+	if (search.node_count < NODE_MAX)
+		record = record_room(layer & 1, &node->record);
+	if (!record) {
 		search.is_full = true;
 		return;
 	}
+	if (from)
+		world_successor(record, from, to);
+	else
+		world_first(record, hash);
 	node->hash = hash;
 	node->layer = layer;
 	node->switch_count = switches;
 	node->parent = search.current;
 	node->last = last;
-	node->action = to->index;
+	node->action = from ? to->index : 0;
 	*slot = search.node_count++;
 }
 
@@ -100,17 +109,16 @@ static uint32_t switches_with(const struct node *from, uint32_t last)
 static void found(void *context, const struct record *record, const struct successor *to)
 {
 	const struct node *from = &search.nodes[search.current];
-	uint32_t last = last_of(to->action), layer = from->layer + 1;
+	uint32_t last = last_of(to->outcome->action), layer = from->layer + 1;
 	uint32_t switches = switches_with(from, last);
 	uint32_t *slot = slot_of(to->hash, last);
 	struct node *node = &search.nodes[*slot];
 
 	(void)context;
-	(void)record;
 	if (search.is_full)
 		return;
 	if (!*slot) {
-		add_node(layer, switches, last, to->hash, to, slot);
+		add_node(switches, last, to->hash, record, to, slot);
 	} else if (node->layer == layer && switches < node->switch_count) {
 		node->switch_count = switches;
 		node->parent = search.current;
@@ -180,6 +188,9 @@ static void search_layers(uint32_t length)
 		uint32_t end = search.node_count;
 
 		search.used[(layer + 1) & 1] = 0;
+		lines_grow();
+		memo_grow(search.limit);
+		search.is_full |= lines_are_full();
 		for (search.current = first; search.current < end && !search.is_full;
 		     search.current++)
 			expand_node(length);
@@ -190,7 +201,6 @@ static void search_layers(uint32_t length)
 bool shortest_find(uint32_t length, size_t memory, struct result *result)
 {
 	struct hash hash = {1, 1};
-	struct successor none = {.index = 0};
 
 	memset(&search, 0, sizeof(search));
 	search.limit = memory / 2;
@@ -200,10 +210,8 @@ bool shortest_find(uint32_t length, size_t memory, struct result *result)
 		return false;
 	search.node_count = 1; /* number 0 says "free slot" */
 	search.best_switches = UINT32_MAX;
-	do {
-		world_reset();
-	} while (world_must_restart());
-	add_node(0, 0, UINT32_MAX, hash, &none, slot_of(hash, UINT32_MAX));
+	world_forget();
+	add_node(0, UINT32_MAX, hash, NULL, NULL, slot_of(hash, UINT32_MAX));
 	search_layers(length);
 	if (!search.is_full && search.best_switches != UINT32_MAX)
 		take_path(result);

@@ -5,54 +5,77 @@
 
 #include "lab/engine.h"
 
-static struct table_slot *reserve(uint64_t slot_count, bool is_shared)
-{
-	size_t size = slot_count * sizeof(struct table_slot);
-	struct table_slot *slots = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    (is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (slots == MAP_FAILED) {
-		fprintf(stderr, "posthorn-lab: no address space for %llu states\n",
-		    (unsigned long long)slot_count);
-		exit(STATUS_MEMORY);
-	}
-	madvise(slots, size, MADV_HUGEPAGE);
-	return slots;
-}
+/* A chain of occupied slots may run on behind the last home. */
+#define PAD (1u << 16)
 
 void table_create(struct table *table, uint64_t slot_count, uint64_t slot_max, bool is_shared)
 {
+	table->size = (slot_max + PAD) * sizeof(struct table_slot);
+	table->slots = mmap(NULL, table->size, PROT_READ | PROT_WRITE,
+	    (is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (table->slots == MAP_FAILED) {
+		fprintf(stderr, "posthorn-lab: no address space for %llu states\n",
+		    (unsigned long long)slot_max);
+		exit(STATUS_MEMORY);
+	}
+	madvise(table->slots, table->size, MADV_HUGEPAGE);
 	table->mask = slot_count - 1;
 	table->slot_max = slot_max;
 	table->is_shared = is_shared;
-	table->regions[0] = reserve(slot_max, is_shared);
-	table->regions[1] = reserve(slot_max, is_shared);
-	table->slots = table->regions[0];
 }
 
 void table_destroy(struct table *table)
 {
-	munmap(table->regions[0], table->slot_max * sizeof(struct table_slot));
-	munmap(table->regions[1], table->slot_max * sizeof(struct table_slot));
+	munmap(table->slots, table->size);
 	table->slots = NULL;
+}
+
+static void move(struct table *table, struct table_slot *from)
+{
+	struct table_slot slot = *from;
+	uint64_t i = slot.low & table->mask;
+
+	*from = (struct table_slot){0};
+	while (table->slots[i].low)
+		i++;
+	table->slots[i] = slot;
 }
 
 void table_grow(struct table *table, uint64_t slot_count)
 {
-	struct table_slot *old = table->slots;
-	uint64_t old_count = table->mask + 1;
-	uint32_t depth;
+	static struct table_slot tail[PAD];
 
-	table->slots = table->regions[old == table->regions[0]];
-	table->mask = slot_count - 1;
-	for (uint64_t i = 0; i < old_count; i++) {
-		depth = old[i].depth;
-		if (old[i].low)
-			table_insert(table, (struct hash){old[i].low, old[i].high}, old[i].parent,
-			    old[i].action, &depth);
+	while (table->mask + 1 < slot_count) {
+		uint64_t count = table->mask + 1, tail_count = 0;
+
+		for (uint64_t i = count; table->slots[i].low; i++) {
+			tail[tail_count++] = table->slots[i];
+			table->slots[i] = (struct table_slot){0};
+		}
+		table->mask = count * 2 - 1;
+		/*
+		 * In order: one that stays in this half finds its place at or before the one it
+		 * leaves, for all between its home and there have moved already.
+		 */
+		for (uint64_t i = 0; i < count; i++) {
+			if (table->slots[i].low)
+				move(table, &table->slots[i]);
+		}
+		for (uint64_t i = 0; i < tail_count; i++)
+			move(table, &tail[i]);
 	}
-	madvise(old, old_count * sizeof(struct table_slot),
-	    table->is_shared ? MADV_REMOVE : MADV_DONTNEED);
+}
+
+void table_populate(struct table *table)
+{
+	static uint64_t populated;
+
+	if (populated > table->mask + 1)
+		populated = 0;
+	if (table->is_shared && populated <= table->mask)
+		memory_populate(table->slots + populated,
+		    (table->mask + 1 - populated) * sizeof(struct table_slot));
+	populated = table->mask + 1;
 }
 
 size_t table_bytes(const struct table *table)
@@ -76,7 +99,7 @@ bool table_insert(
 {
 	uint64_t low = hash.low | !hash.low, high = hash.high | !hash.high;
 
-	for (uint64_t i = low & table->mask;; i = (i + 1) & table->mask) {
+	for (uint64_t i = low & table->mask;; i++) {
 		struct table_slot *slot = &table->slots[i];
 		uint64_t found = __atomic_load_n(&slot->low, __ATOMIC_ACQUIRE);
 
@@ -98,7 +121,7 @@ bool table_insert(
 const struct table_slot *table_find(const struct table *table, uint64_t low)
 {
 	low |= !low;
-	for (uint64_t i = low & table->mask;; i = (i + 1) & table->mask) {
+	for (uint64_t i = low & table->mask;; i++) {
 		if (table->slots[i].low == low)
 			return &table->slots[i];
 		if (!table->slots[i].low)

@@ -10,15 +10,14 @@
 #include "lab/engine.h"
 #include "lab/hash.h"
 
-#define CHECK_INTERVAL 256u /* expansions between looks at memory thought constant */
+#define CHECK_INTERVAL 256u /* actors looked at between looks at memory thought constant */
 #define PROBE_WALKS    32u
 #define PROBE_STEPS    400u
 #define DIRTY_MAX      512u
 
 /*
- * A state is a list of slots, each one line of the world, and a record holds the number of each
- * slot's content in the table of contents (lines.c).  Slots: every actor's first line, its store
- * buffer, the shared lines that change, and every actor's stack from the top down.
+ * Slots are the lines of the world that can change: every actor's first line, its store buffer, the
+ * shared lines that change, and every actor's stack from the top down.
  */
 #define SLOT_CONTROL(actor)   (actor)
 #define SLOT_BUFFER(actor, i) (ACTOR_MAX + (actor)*STORE_LINES + (i))
@@ -28,7 +27,7 @@
 
 struct dirty {
 	uint32_t slot, before;
-	uint64_t low, high; /* hash of the line now */
+	struct hash hash; /* of the line now */
 };
 
 static struct {
@@ -36,14 +35,16 @@ static struct {
 	uint32_t hot_count;
 	uint8_t *restart; /* shared by all processes */
 	uint8_t *initial; /* shared memory of the first state */
-	uint32_t expansions;
+	uint32_t miss_count;
 	uint32_t stack_low[ACTOR_MAX]; /* as in struct actor_info, over all setups of a scenario */
 	bool is_stale;                 /* memory is not what `now` says */
 	uint32_t now[SLOT_COUNT];      /* content of each slot */
-	uint32_t stack_lines[ACTOR_MAX];     /* stack slots in use */
-	uint32_t new_stack_lines[ACTOR_MAX]; /* after the action being looked at */
+	uint32_t hot_part, local_part[ACTOR_MAX]; /* loaded; 0: not known */
+	uint32_t first_hot, first_local[ACTOR_MAX];
+	uint32_t stack_lines[ACTOR_MAX]; /* stack slots in use */
 	struct dirty dirty[DIRTY_MAX];
 	uint32_t dirty_count;
+	struct outcome scratch[ACTOR_MAX + 1][CHOICE_MAX];
 } world;
 
 static bool lines_equal(const uint8_t *a, const uint8_t *b)
@@ -121,140 +122,71 @@ uint32_t world_hot_bytes(void)
 /* ---- Records ----------------------------------------------------------------------------------
  */
 
-static uint32_t id_count(const uint32_t *stack_lines, uint32_t buffered)
-{
-	uint32_t count = engine.actor_count + world.hot_count;
-
-	for (uint32_t i = 0; i < engine.actor_count; i++)
-		count += stack_lines[i] + ((buffered >> i) & 1) * (uint32_t)STORE_LINES;
-	return count;
-}
-
-static uint32_t buffered_actors(void)
-{
-	uint32_t set = 0;
-
-	for (uint32_t i = 0; i < engine.actor_count; i++)
-		set |= (uint32_t)(ARENA->actors[i].store_count != 0) << i;
-	return set;
-}
-
-static uint32_t record_size(uint32_t ids)
-{
-	return (uint32_t)(sizeof(struct record) + ids * sizeof(uint32_t) + LINE_SIZE - 1) /
-	       LINE_SIZE * LINE_SIZE;
-}
-
 uint32_t world_size(void)
 {
-	return record_size(id_count(world.new_stack_lines, buffered_actors()));
+	size_t size = sizeof(struct record) + engine.actor_count * sizeof(uint32_t);
+
+	return (uint32_t)(size + 7) / 8 * 8;
 }
 
 /* Number of a line's content; 0 is the line of zeros. */
-static uint32_t content_of(const uint8_t *line, uint64_t low, uint64_t high)
+static uint32_t content_of(const uint8_t *line, struct hash hash)
 {
-	return lines_equal(line, lines_content(0)) ? 0 : lines_intern(line, low, high);
+	return lines_equal(line, lines_table[0].content) ? 0 : lines_intern(line, hash);
 }
 
-static uint32_t *save_ids(uint32_t *id, uint32_t slot, uint32_t count)
+/* Number the contents of lines that an action changed; undo() takes it back. */
+static void number_dirty(uint32_t first)
 {
-	for (uint32_t i = 0; i < count; i++)
-		id[i] = world.now[slot + i];
-	return id + count;
-}
-
-static uint32_t save_now(struct record *record, uint32_t buffered)
-{
-	uint32_t *id = (uint32_t *)(void *)(record + 1);
-
-	record->buffered = buffered;
-	record->size = record_size(id_count(world.new_stack_lines, buffered));
-	id = save_ids(id, SLOT_CONTROL(0), engine.actor_count);
-	id = save_ids(id, SLOT_HOT(0), world.hot_count);
-	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		record->stack_lines[i] = (uint8_t)world.new_stack_lines[i];
-		id = save_ids(id, SLOT_STACK(i, 0), world.new_stack_lines[i]);
-		if (buffered >> i & 1)
-			id = save_ids(id, SLOT_BUFFER(i, 0), STORE_LINES);
-	}
-	return record->size;
-}
-
-uint32_t world_save(struct record *record, struct hash hash, struct action last)
-{
-	uint32_t buffered = buffered_actors();
-
-	for (uint32_t i = 0; i < world.dirty_count; i++) {
+	for (uint32_t i = first; i < world.dirty_count; i++) {
 		const struct dirty *dirty = &world.dirty[i];
 
-		world.now[dirty->slot] =
-		    content_of(slot_line(dirty->slot), dirty->low, dirty->high);
+		world.now[dirty->slot] = content_of(slot_line(dirty->slot), dirty->hash);
 	}
-	record->hash = hash;
-	record->last = last;
-	return save_now(record, buffered);
 }
 
-uint32_t world_capture(struct delta *delta, const struct successor *to)
+static uint32_t hot_part(struct hash hash)
 {
-	delta->hash = to->hash;
-	delta->action = to->action;
-	delta->index = to->index;
-	delta->buffered = buffered_actors();
-	delta->stack_lines =
-	    to->action.kind == ACTION_HARDWARE ? 0 : world.new_stack_lines[to->action.actor];
-	delta->line_count = world.dirty_count;
-	for (uint32_t i = 0; i < world.dirty_count; i++) {
-		const struct dirty *dirty = &world.dirty[i];
-		struct delta_line *line = &delta->lines[i];
+	struct part part = {.line_count = (uint16_t)world.hot_count};
+	uint32_t *ids = parts_room(world.hot_count, &part.offset);
 
-		copy_line(line->content, slot_line(dirty->slot));
-		line->low = dirty->low;
-		line->high = dirty->high;
-		line->slot = dirty->slot;
-	}
-	return (uint32_t)(sizeof(*delta) + delta->line_count * sizeof(struct delta_line));
+	if (!ids)
+		return 0;
+	for (uint32_t i = 0; i < world.hot_count; i++)
+		ids[i] = world.now[SLOT_HOT(i)];
+	return parts_add(hash, part);
 }
 
-static void set_stack_lines(const struct delta *delta)
+static uint32_t local_part(uint32_t actor, struct hash hash)
 {
-	if (delta->action.kind != ACTION_HARDWARE)
-		world.new_stack_lines[delta->action.actor] = delta->stack_lines;
+	uint32_t stack_lines = stack_line_count(actor);
+	bool is_buffered = ARENA->actors[actor].store_count != 0;
+	uint32_t count = 1 + stack_lines + (is_buffered ? STORE_LINES : 0);
+	struct part part = {.line_count = (uint16_t)count,
+	    .stack_lines = (uint8_t)stack_lines,
+	    .is_buffered = is_buffered};
+	uint32_t *ids = parts_room(count, &part.offset);
+
+	if (!ids)
+		return 0;
+	*ids++ = world.now[SLOT_CONTROL(actor)];
+	for (uint32_t i = 0; i < stack_lines; i++)
+		*ids++ = world.now[SLOT_STACK(actor, i)];
+	for (uint32_t i = 0; is_buffered && i < STORE_LINES; i++)
+		*ids++ = world.now[SLOT_BUFFER(actor, i)];
+	return parts_add(hash, part);
 }
 
-static void reset_stack_lines(const struct delta *delta)
+void world_successor(struct record *record, const struct record *from, const struct successor *to)
 {
-	if (delta->action.kind != ACTION_HARDWARE)
-		world.new_stack_lines[delta->action.actor] = world.stack_lines[delta->action.actor];
-}
+	const struct outcome *outcome = to->outcome;
 
-uint32_t world_delta_size(const struct delta *delta)
-{
-	uint32_t size;
-
-	set_stack_lines(delta);
-	size = record_size(id_count(world.new_stack_lines, delta->buffered));
-	reset_stack_lines(delta);
-	return size;
-}
-
-void world_save_delta(struct record *record, const struct delta *delta)
-{
-	uint32_t before[DIRTY_MAX];
-
-	for (uint32_t i = 0; i < delta->line_count; i++) {
-		const struct delta_line *line = &delta->lines[i];
-
-		before[i] = world.now[line->slot];
-		world.now[line->slot] = content_of(line->content, line->low, line->high);
-	}
-	set_stack_lines(delta);
-	record->hash = delta->hash;
-	record->last = delta->action;
-	save_now(record, delta->buffered);
-	reset_stack_lines(delta);
-	for (uint32_t i = 0; i < delta->line_count; i++)
-		world.now[delta->lines[i].slot] = before[i];
+	record->hash = to->hash;
+	record->hot = outcome->hot;
+	for (uint32_t i = 0; i < engine.actor_count; i++)
+		record->local[i] = from->local[i];
+	if (outcome->action.kind != ACTION_HARDWARE)
+		record->local[outcome->action.actor] = outcome->local;
 }
 
 static void set_slot(uint32_t slot, uint8_t *line, uint32_t id)
@@ -262,7 +194,7 @@ static void set_slot(uint32_t slot, uint8_t *line, uint32_t id)
 	if (world.now[slot] == id)
 		return;
 	world.now[slot] = id;
-	copy_line(line, lines_content(id));
+	copy_line(line, lines_table[id].content);
 	copy_line(line + SHADOW_OFFSET, line);
 }
 
@@ -281,33 +213,50 @@ static void forget_now(void)
 	memset((uint8_t *)ARENA->stacks + SHADOW_OFFSET, 0, sizeof(ARENA->stacks));
 	for (uint32_t i = 0; i < engine.actor_count; i++)
 		world.stack_lines[i] = (STACK_SIZE - engine.actors[i].stack_low) / LINE_SIZE;
+	world.hot_part = 0;
+	memset(world.local_part, 0, sizeof(world.local_part));
 	world.dirty_count = 0;
 	world.is_stale = false;
 }
 
+static void load_hot(uint32_t id)
+{
+	const uint32_t *lines = parts_pool + parts_table[id].offset;
+
+	if (world.hot_part == id)
+		return;
+	for (uint32_t i = 0; i < world.hot_count; i++)
+		set_slot(SLOT_HOT(i), hot_line(i), lines[i]);
+	world.hot_part = id;
+}
+
+static void load_local(uint32_t actor, uint32_t id)
+{
+	const struct part *part = &parts_table[id];
+	const uint32_t *lines = parts_pool + part->offset;
+
+	if (world.local_part[actor] == id)
+		return;
+	set_slot(SLOT_CONTROL(actor), control_line(actor), *lines++);
+	for (uint32_t i = 0; i < part->stack_lines; i++)
+		set_slot(SLOT_STACK(actor, i), stack_line(actor, i), *lines++);
+	for (uint32_t i = part->stack_lines; i < world.stack_lines[actor]; i++)
+		set_slot(SLOT_STACK(actor, i), stack_line(actor, i), 0);
+	world.stack_lines[actor] = part->stack_lines;
+	for (uint32_t i = 0; i < STORE_LINES; i++)
+		set_slot(
+		    SLOT_BUFFER(actor, i), buffer_line(actor, i), part->is_buffered ? *lines++ : 0);
+	world.local_part[actor] = id;
+}
+
 void world_load(const struct record *record)
 {
-	const uint32_t *id = (const uint32_t *)(const void *)(record + 1);
-
 	if (world.is_stale)
 		forget_now();
 	world.dirty_count = 0;
+	load_hot(record->hot);
 	for (uint32_t i = 0; i < engine.actor_count; i++)
-		set_slot(SLOT_CONTROL(i), control_line(i), *id++);
-	for (uint32_t i = 0; i < world.hot_count; i++)
-		set_slot(SLOT_HOT(i), hot_line(i), *id++);
-	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		bool is_buffered = record->buffered >> i & 1;
-		uint32_t count = record->stack_lines[i];
-
-		for (uint32_t k = 0; k < count; k++)
-			set_slot(SLOT_STACK(i, k), stack_line(i, k), *id++);
-		for (uint32_t k = count; k < world.stack_lines[i]; k++)
-			set_slot(SLOT_STACK(i, k), stack_line(i, k), 0);
-		world.stack_lines[i] = world.new_stack_lines[i] = count;
-		for (uint32_t k = 0; k < STORE_LINES; k++)
-			set_slot(SLOT_BUFFER(i, k), buffer_line(i, k), is_buffered ? *id++ : 0);
-	}
+		load_local(i, record->local[i]);
 }
 
 void world_forget(void)
@@ -323,30 +272,39 @@ static uint64_t line_number(const uint8_t *line)
 	return ((uint64_t)line - ARENA_BASE) / LINE_SIZE;
 }
 
-static void subtract_hash(uint32_t id, uint64_t line, struct hash *hash)
+static struct hash line_hash(const uint8_t *line, const uint8_t *content)
 {
-	uint64_t low, high;
+	struct hash hash;
 
-	if (id)
-		lines_hash(id, &low, &high);
-	else
-		hash_line(line, (const uint64_t *)(const void *)lines_content(0), &low, &high);
-	hash->low -= low;
-	hash->high -= high;
+	hash_line(
+	    line_number(line), (const uint64_t *)(const void *)content, &hash.low, &hash.high);
+	return hash;
+}
+
+static void add(struct hash *sum, struct hash hash)
+{
+	sum->low += hash.low;
+	sum->high += hash.high;
+}
+
+static void subtract(struct hash *sum, struct hash hash)
+{
+	sum->low -= hash.low;
+	sum->high -= hash.high;
 }
 
 static __attribute__((noinline)) void add_dirty(
-    uint32_t slot, const uint8_t *line, struct hash *hash)
+    uint32_t slot, const uint8_t *line, struct hash *sum)
 {
 	struct dirty *dirty = &world.dirty[world.dirty_count++];
+	uint32_t before = world.now[slot];
 
 	dirty->slot = slot;
-	dirty->before = world.now[slot];
-	subtract_hash(dirty->before, line_number(line), hash);
-	hash_line(
-	    line_number(line), (const uint64_t *)(const void *)line, &dirty->low, &dirty->high);
-	hash->low += dirty->low;
-	hash->high += dirty->high;
+	dirty->before = before;
+	dirty->hash = line_hash(line, line);
+	subtract(
+	    sum, before ? lines_names.hashes[before] : line_hash(line, lines_table[0].content));
+	add(sum, dirty->hash);
 }
 
 static inline void compare(uint32_t slot, const uint8_t *line, struct hash *hash)
@@ -402,41 +360,65 @@ static void compare_stack(uint32_t actor, struct hash *hash)
 	/* Lines that were not in use are zero, and so are their copies. */
 	for (uint32_t i = before; i < now; i++)
 		world.now[SLOT_STACK(actor, i)] = 0;
-	world.new_stack_lines[actor] = now;
 	for (uint32_t i = 0; i < count; i++)
 		compare(SLOT_STACK(actor, i), stack_line(actor, i), hash);
 }
 
-/* Hash of the world after an action on the state loaded. */
-static struct hash hash_after(struct action action, struct hash hash)
+static struct hash part_hash(uint32_t id, struct hash delta)
 {
-	world.dirty_count = 0;
-	arena_clear_ignored();
-	for (uint32_t i = 0; i < world.hot_count; i++)
-		compare(SLOT_HOT(i), hot_line(i), &hash);
-	note_dirty();
-	if (action.kind == ACTION_HARDWARE)
-		return hash;
-	compare(SLOT_CONTROL(action.actor), control_line(action.actor), &hash);
-	compare_buffer(action.actor, &hash);
-	if (action.kind != ACTION_DRAIN) {
-		world_clean_stack(action.actor);
-		compare_stack(action.actor, &hash);
-	}
-	return hash;
+	add(&delta, parts_names.hashes[id]);
+	return delta;
 }
 
-static void undo(uint32_t actor)
+/* What an action on the state loaded did to shared memory. */
+static void see_hot(const struct record *record, struct outcome *outcome)
+{
+	struct hash delta = {0, 0}, hash;
+
+	arena_clear_ignored();
+	for (uint32_t i = 0; i < world.hot_count; i++)
+		compare(SLOT_HOT(i), hot_line(i), &delta);
+	note_dirty();
+	hash = part_hash(record->hot, delta);
+	outcome->hot = world.dirty_count ? intern_find(&parts_names, hash) : record->hot;
+	if (!outcome->hot) {
+		number_dirty(0);
+		outcome->hot = hot_part(hash);
+	}
+	outcome->delta = delta;
+}
+
+/* And to the actor's own part. */
+static void see_local(const struct record *record, struct outcome *outcome)
+{
+	uint32_t actor = outcome->action.actor, before = world.dirty_count;
+	struct hash delta = {0, 0}, hash;
+
+	compare(SLOT_CONTROL(actor), control_line(actor), &delta);
+	compare_buffer(actor, &delta);
+	if (outcome->action.kind != ACTION_DRAIN) {
+		world_clean_stack(actor);
+		compare_stack(actor, &delta);
+	}
+	hash = part_hash(record->local[actor], delta);
+	outcome->local =
+	    world.dirty_count > before ? intern_find(&parts_names, hash) : record->local[actor];
+	if (!outcome->local) {
+		number_dirty(before);
+		outcome->local = local_part(actor, hash);
+	}
+	add(&outcome->delta, delta);
+}
+
+static void undo(void)
 {
 	for (uint32_t i = 0; i < world.dirty_count; i++) {
 		const struct dirty *dirty = &world.dirty[i];
-
 		uint8_t *line = slot_line(dirty->slot);
 
 		world.now[dirty->slot] = dirty->before;
 		copy_line(line, shadow(line));
 	}
-	world.new_stack_lines[actor] = world.stack_lines[actor];
 	world.dirty_count = 0;
 }
 
@@ -449,7 +431,8 @@ static bool check_stacks(void)
 		uint32_t low = world.stack_low[i];
 		uint32_t lowest = 0;
 
-		while (lowest < low && lines_equal(ARENA->stacks[i] + lowest, lines_content(0)))
+		while (
+		    lowest < low && lines_equal(ARENA->stacks[i] + lowest, lines_table[0].content))
 			lowest += LINE_SIZE;
 		if (lowest == low)
 			continue;
@@ -475,11 +458,16 @@ static void check_cold(void)
 
 static void check_now_and_then(void)
 {
-	if (++world.expansions % CHECK_INTERVAL)
+	if (++world.miss_count % CHECK_INTERVAL)
 		return;
 	check_cold();
 	if (check_stacks())
 		*world.restart = 1;
+}
+
+bool world_restart_is_due(void)
+{
+	return *world.restart;
 }
 
 bool world_must_restart(void)
@@ -493,47 +481,177 @@ bool world_must_restart(void)
 /* ---- Expanding --------------------------------------------------------------------------------
  */
 
-static void check_state(uint32_t action_count)
+/* False: engine.failure is set, and the world is garbage. */
+static bool try_action(struct action action)
 {
-	if (engine.scenario->invariant)
+	engine.crash_armed = true;
+	if (sigsetjmp(engine.crash, 0) == 0)
+		action_do(action);
+	engine.in_actor = false;
+	engine.crash_armed = false;
+	if (engine.failure.kind == FAILURE_NONE)
+		return true;
+	world_forget();
+	return false;
+}
+
+/* All that an actor's (or, with number actor_count, a machine's) step may depend on. */
+static void load_group(const struct record *record, uint32_t group)
+{
+	if (world.is_stale)
+		forget_now();
+	world.dirty_count = 0;
+	load_hot(record->hot);
+	if (group < engine.actor_count)
+		load_local(group, record->local[group]);
+}
+
+/* An actor's (or, with number actor_count, all machines') actions from a state. */
+static uint32_t execute(const struct record *record, uint32_t group, struct outcome *outcomes)
+{
+	struct action actions[CHOICE_MAX];
+	uint32_t count = 0;
+
+	load_group(record, group);
+	if (group < engine.actor_count)
+		action_list_actor(group, actions, &count);
+	else
+		action_list_machines(actions, &count);
+	for (uint32_t i = 0; i < count; i++) {
+		outcomes[i] = (struct outcome){.action = actions[i]};
+		if (!try_action(actions[i])) {
+			engine.failure.kind = FAILURE_NONE;
+			load_group(record, group);
+			continue;
+		}
+		see_hot(record, &outcomes[i]);
+		if (group < engine.actor_count)
+			see_local(record, &outcomes[i]);
+		undo();
+	}
+	check_now_and_then();
+	return count;
+}
+
+static bool breaks_invariant(const struct record *record)
+{
+	bool is_bad;
+
+	if (!engine.scenario->invariant)
+		return false;
+	load_group(record, engine.actor_count);
+	engine.scenario->invariant();
+	is_bad = engine.failure.kind != FAILURE_NONE;
+	engine.failure.kind = FAILURE_NONE;
+	return is_bad;
+}
+
+struct group {
+	const struct outcome *outcomes;
+	uint32_t count;
+	bool is_bad;
+};
+
+static uint64_t group_key(const struct record *record, uint32_t group)
+{
+	return memo_key(
+	    group < engine.actor_count ? record->local[group] : MEMO_MACHINES, record->hot);
+}
+
+static struct group look_up(const struct record *record, uint32_t group, uint64_t value)
+{
+	uint64_t key = group_key(record, group);
+	struct group result = {world.scratch[group], 0, false};
+
+	if (!value && engine.memorize)
+		value = memo_find(key);
+	if (value)
+		return (struct group){memo_outcomes(value), memo_count(value), memo_is_bad(value)};
+	if (group == engine.actor_count)
+		result.is_bad = breaks_invariant(record);
+	result.count = execute(record, group, world.scratch[group]);
+	if (engine.memorize && !lines_are_full())
+		memo_add(key, result.outcomes, result.count, result.is_bad);
+	return result;
+}
+
+void world_ask(const struct record *record)
+{
+	for (uint32_t i = 0; i <= engine.actor_count; i++)
+		memo_prefetch(group_key(record, i));
+}
+
+void world_look_ahead(const struct record *record, struct ahead *ahead)
+{
+	if (!engine.memorize)
+		return;
+	for (uint32_t i = 0; i <= engine.actor_count; i++) {
+		ahead->values[i] = memo_find(group_key(record, i));
+		__builtin_prefetch(memo_outcomes(ahead->values[i]));
+	}
+}
+
+/* Again, for the failure itself. */
+static void fail_again(const struct record *record, struct action action)
+{
+	world_load(record);
+	if (try_action(action))
+		failure_set(FAILURE_UNANNOTATED, "a step that depends on more than the world");
+}
+
+/* The state itself; it has so many successors. */
+static void check_state(const struct record *record, bool is_bad, uint32_t count)
+{
+	if (!is_bad && (count || !engine.scenario->quiescent))
+		return;
+	world_load(record);
+	if (is_bad)
 		engine.scenario->invariant();
-	if (action_count == 0 && engine.scenario->quiescent)
+	else
 		engine.scenario->quiescent();
 }
 
 uint32_t world_expand(
     const struct record *record, uint32_t first, successor_fn found, void *context, int *failed)
 {
-	struct action actions[CHOICE_MAX];
-	volatile uint32_t i = first;
-	uint32_t count;
+	static const struct ahead nothing;
 
-	world_load(record);
-	count = action_list(actions);
-	if (first == 0)
-		check_state(count);
+	return world_expand_seen(record, &nothing, first, found, context, failed);
+}
+
+uint32_t world_expand_seen(const struct record *record, const struct ahead *ahead, uint32_t first,
+    successor_fn found, void *context, int *failed)
+{
+	struct group groups[ACTOR_MAX + 1];
+	uint32_t count = 0, index = 0;
+
 	*failed = -1;
+	for (uint32_t i = 0; i <= engine.actor_count; i++) {
+		groups[i] = look_up(record, i, ahead->values[i]);
+		count += groups[i].count;
+	}
+	if (count > CHOICE_MAX)
+		failure_set(FAILURE_OVERFLOW, "more enabled actions than CHOICE_MAX");
+	if (first == 0)
+		check_state(record, groups[engine.actor_count].is_bad, count);
 	if (engine.failure.kind != FAILURE_NONE)
 		return count;
-	engine.crash_armed = true;
-	if (sigsetjmp(engine.crash, 0) != 0)
-		engine.in_actor = false;
-	for (; i < count && engine.failure.kind == FAILURE_NONE; i++) {
-		struct successor to = {.action = actions[i], .index = i};
+	for (uint32_t i = 0; i <= engine.actor_count; i++) {
+		for (uint32_t k = 0; k < groups[i].count; k++, index++) {
+			const struct outcome *outcome = &groups[i].outcomes[k];
+			struct successor to = {record->hash, index, outcome};
 
-		action_do(actions[i]);
-		if (engine.failure.kind != FAILURE_NONE)
-			break;
-		to.hash = hash_after(actions[i], record->hash);
-		found(context, record, &to);
-		undo(actions[i].kind == ACTION_HARDWARE ? 0 : actions[i].actor);
+			if (index < first)
+				continue;
+			if (!outcome->hot) {
+				fail_again(record, outcome->action);
+				*failed = (int)index;
+				return count;
+			}
+			add(&to.hash, outcome->delta);
+			found(context, record, &to);
+		}
 	}
-	engine.crash_armed = false;
-	if (engine.failure.kind != FAILURE_NONE) {
-		*failed = (int)i;
-		world_forget();
-	}
-	check_now_and_then();
 	return count;
 }
 
@@ -672,30 +790,46 @@ void world_prepare(const struct lab_scenario *scenario, const struct lab_params 
 	learn(scenario, params);
 }
 
-static void intern(uint32_t slot)
+/* Number the content of a slot of the first state; *sum counts its difference from zeros. */
+static void intern(uint32_t slot, struct hash *sum)
 {
-	uint64_t low, high;
+	uint8_t *line = slot_line(slot);
+	struct hash hash = line_hash(line, line);
 
-	hash_line(line_number(slot_line(slot)), (const uint64_t *)(const void *)slot_line(slot),
-	    &low, &high);
-	world.now[slot] = content_of(slot_line(slot), low, high);
-	copy_line(slot_line(slot) + SHADOW_OFFSET, slot_line(slot));
+	world.now[slot] = content_of(line, hash);
+	copy_line(line + SHADOW_OFFSET, line);
+	add(sum, hash);
+	subtract(sum, line_hash(line, lines_table[0].content));
 }
 
-/* Number the contents of the first state. */
-static void intern_all(void)
+static uint32_t first_local(uint32_t actor)
 {
-	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		world_clean_stack(i);
-		world.stack_lines[i] = world.new_stack_lines[i] = stack_line_count(i);
-		intern(SLOT_CONTROL(i));
-		for (uint32_t k = 0; k < STORE_LINES; k++)
-			intern(SLOT_BUFFER(i, k));
-		for (uint32_t k = 0; k < world.stack_lines[i]; k++)
-			intern(SLOT_STACK(i, k));
-	}
+	struct hash hash = {0, 0};
+
+	world_clean_stack(actor);
+	world.stack_lines[actor] = stack_line_count(actor);
+	intern(SLOT_CONTROL(actor), &hash);
+	for (uint32_t k = 0; k < STORE_LINES; k++)
+		intern(SLOT_BUFFER(actor, k), &hash);
+	for (uint32_t k = 0; k < world.stack_lines[actor]; k++)
+		intern(SLOT_STACK(actor, k), &hash);
+	return local_part(actor, hash);
+}
+
+static uint32_t first_hot(void)
+{
+	struct hash hash = {0, 0};
+
 	for (uint32_t i = 0; i < world.hot_count; i++)
-		intern(SLOT_HOT(i));
+		intern(SLOT_HOT(i), &hash);
+	return hot_part(hash);
+}
+
+void world_first(struct record *record, struct hash hash)
+{
+	record->hash = hash;
+	record->hot = world.first_hot;
+	memcpy(record->local, world.first_local, engine.actor_count * sizeof(uint32_t));
 }
 
 void world_reset(void)
@@ -709,6 +843,9 @@ void world_reset(void)
 	memcpy(world.initial, ARENA->shared, engine.shared_used);
 	choose_hot_lines();
 	lines_reset();
+	memo_reset();
 	forget_now();
-	intern_all();
+	world.hot_part = world.first_hot = first_hot();
+	for (uint32_t i = 0; i < engine.actor_count; i++)
+		world.local_part[i] = world.first_local[i] = first_local(i);
 }

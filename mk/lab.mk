@@ -39,7 +39,7 @@ UNIT_TESTS += $(BUILD)/labwatch/tests/lab/test_watch
 
 .PHONY: lab-watch
 lab-watch: $(BUILD)/posthorn-lab-watch ## search every scenario with one sender, watching for un-annotated accesses
-	$(Q)$< run --senders 1 --no-lasso
+	$(Q)$< run --senders 1
 
 .PHONY: lab-bench
 lab-bench: $(LAB_PROGRAM) ## measure the lab: transitions a second with one process and with two, memory

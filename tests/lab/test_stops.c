@@ -28,6 +28,7 @@ static void broken_scenarios_have_their_own_status(void **state)
 	    .seconds = 30,
 	    .memory = (size_t)256 << 20,
 	    .reduce = true,
+    .memorize = true,
 	    .lasso = true};
 
 	(void)state;

@@ -16,6 +16,7 @@ static const struct options defaults = {.model = LAB_TSO,
     .seconds = 60,
     .memory = (size_t)1 << 30,
     .reduce = true,
+    .memorize = true,
     .lasso = true};
 
 static enum lab_status verdict(
@@ -115,8 +116,34 @@ static void reductions_change_no_verdict(void **state)
 
 	(void)state;
 	options.reduce = false;
+	options.memorize = false;
 	check_all(is_self_check, &options);
 	check_all(is_mutant, &options);
+}
+
+static void remembering_steps_changes_no_verdict_and_no_count(void **state)
+{
+	static const char *const names[] = {"self-dekker-fenced", "self-seqlock", "post-exit",
+	    "posted-halt", "device-preempted", "request-kick"};
+	struct options options = defaults;
+
+	(void)state;
+	options.memorize = false;
+	check_all(is_mutant, &options);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const struct lab_scenario *scenario = scenario_find(names[i]);
+		uint64_t states, transitions;
+
+		assert_non_null(scenario);
+		options.memorize = false;
+		assert_int_equal(verdict(scenario, &options, 1), STATUS_HOLDS);
+		states = result.state_count;
+		transitions = result.transition_count;
+		options.memorize = true;
+		assert_int_equal(verdict(scenario, &options, 1), STATUS_HOLDS);
+		assert_int_equal(result.state_count, states);
+		assert_int_equal(result.transition_count, transitions);
+	}
 }
 
 static void processes_change_no_verdict_and_no_count(void **state)
@@ -227,6 +254,7 @@ int main(void)
 	    cmocka_unit_test(mutants_under_sc),
 	    cmocka_unit_test(scenarios_hold_with_one_sender),
 	    cmocka_unit_test(reductions_change_no_verdict),
+	    cmocka_unit_test(remembering_steps_changes_no_verdict_and_no_count),
 	    cmocka_unit_test(processes_change_no_verdict_and_no_count),
 	    cmocka_unit_test(liveness_is_seen_only_with_the_lasso_search),
 	    cmocka_unit_test(counterexample_is_shortest_with_fewest_switches),

@@ -17,6 +17,7 @@ static enum lab_status verdict(const char *name, uint32_t senders)
 	    .seconds = 30,
 	    .memory = (size_t)256 << 20,
 	    .reduce = true,
+    .memorize = true,
 	    .sender_count = senders};
 
 	assert_non_null(scenario);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* Numbers for things told apart by their hashes, the same in all processes of a run. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "lab/engine.h"
+
+#define INDEX_START (1u << 14)
+#define LARGE_PAGE  (2u << 20)
+#define ROOM        8u /* index entries a thing after growing: a level may add many */
+
+/* Large pages where there is much; small ones for the many small searches. */
+void *memory_fresh(void *old, size_t size)
+{
+	uint8_t *memory;
+
+	if (old)
+		munmap(old, size);
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    (engine.is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED) {
+		fprintf(stderr, "posthorn-lab: no address space for the contents of states\n");
+		exit(STATUS_MEMORY);
+	}
+	if (size > LARGE_PAGE)
+		madvise(memory + LARGE_PAGE, size - LARGE_PAGE, MADV_HUGEPAGE);
+	return memory;
+}
+
+/* One call instead of a fault a page; where the kernel does not know it, faults do. */
+void memory_populate(void *memory, size_t size)
+{
+#ifdef MADV_POPULATE_WRITE
+	madvise(memory, size, MADV_POPULATE_WRITE);
+#else
+	(void)memory;
+	(void)size;
+#endif
+}
+
+void intern_reset(struct intern *intern, uint32_t max)
+{
+	intern->hashes = memory_fresh(intern->hashes, max * sizeof(struct hash));
+	intern->index = memory_fresh(intern->index, 2 * max * sizeof(uint32_t));
+	intern->shared = memory_fresh(intern->shared, sizeof(*intern->shared));
+	intern->max = max;
+	intern->shared->mask = INDEX_START - 1;
+	intern->shared->count = 1;
+	intern->shared->is_full = false;
+}
+
+static bool equal(struct hash a, struct hash b)
+{
+	return a.low == b.low && a.high == b.high;
+}
+
+uint32_t intern_find(const struct intern *intern, struct hash hash)
+{
+	uint64_t mask = intern->shared->mask;
+
+	for (uint64_t i = hash.low & mask;; i = (i + 1) & mask) {
+		uint32_t id = __atomic_load_n(&intern->index[i], __ATOMIC_ACQUIRE);
+
+		if (!id || equal(intern->hashes[id], hash))
+			return id;
+	}
+}
+
+uint32_t intern_new(struct intern *intern, struct hash hash)
+{
+	uint32_t id = __atomic_fetch_add(&intern->shared->count, 1, __ATOMIC_RELAXED);
+
+	if (id >= intern->max / 8 * 7 || id > intern->shared->mask / 8 * 7) {
+		__atomic_fetch_sub(&intern->shared->count, 1, __ATOMIC_RELAXED);
+		intern->shared->is_full = true;
+		return 0;
+	}
+	intern->hashes[id] = hash;
+	return id;
+}
+
+uint32_t intern_publish(struct intern *intern, uint32_t fresh)
+{
+	struct hash hash = intern->hashes[fresh];
+	uint64_t mask = intern->shared->mask;
+
+	for (uint64_t i = hash.low & mask;; i = (i + 1) & mask) {
+		uint32_t id = __atomic_load_n(&intern->index[i], __ATOMIC_ACQUIRE);
+
+		if (!id && __atomic_compare_exchange_n(&intern->index[i], &id, fresh, false,
+		               __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return fresh;
+		if (equal(intern->hashes[id], hash))
+			return id;
+	}
+}
+
+void intern_grow(struct intern *intern)
+{
+	uint32_t size = intern->shared->mask + 1, count = intern->shared->count;
+
+	while (size < count * (ROOM / 2) && size < 2 * intern->max)
+		size *= 2;
+	if (size == intern->shared->mask + 1)
+		return;
+	size = size < intern->max ? size * 2 : 2 * intern->max;
+	memset(intern->index, 0, (intern->shared->mask + 1) * sizeof(uint32_t));
+	intern->shared->mask = size - 1;
+	for (uint32_t id = 1; id < count; id++)
+		intern_publish(intern, id);
+}
+
+size_t intern_bytes(const struct intern *intern)
+{
+	return intern->shared->count * sizeof(struct hash) +
+	       (intern->shared->mask + 1) * sizeof(uint32_t);
+}
