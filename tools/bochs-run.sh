@@ -86,7 +86,7 @@ serial() { # number, file
 cd "$folder"
 LTDL_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu/bochs/plugins \
 	"$root/lib64/ld-linux-x86-64.so.2" --library-path "$root/usr/lib/x86_64-linux-gnu" \
-	"$root/usr/bin/bochs-bin" -q -f bochsrc </dev/null >"$folder/out" 2>&1 &
+	"$root/usr/bin/bochs-mended" -q -f bochsrc </dev/null >"$folder/out" 2>&1 &
 bochs=$!
 
 # shellcheck disable=SC2034

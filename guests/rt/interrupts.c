@@ -101,9 +101,12 @@ void interrupt_dispatch(struct frame *frame)
 		frame->rip = cpu->fault_resume;
 		return;
 	}
+	if (frame->vector >= EXCEPTION_COUNT)
+		check(frame->rflags & RFLAGS_IF, "CPU %u: vector %lx with interrupts disabled at %lx",
+		    cpu->index, frame->vector, frame->rip);
 	cpu->interrupt_count[frame->vector]++;
 	if (handler)
 		handler(frame);
-	else if (frame->vector != VECTOR_SPURIOUS)
+	else if (frame->vector != VECTOR_SPURIOUS || cpu_is_under_posthorn())
 		unexpected(frame);
 }
