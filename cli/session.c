@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -120,7 +119,8 @@ static void end(struct session *session, enum ending ending)
 
 static void say(struct session *session, const char *command)
 {
-	ssize_t written = send(session->emulator.control, command, strlen(command), MSG_NOSIGNAL);
+	/* QEMU's is a socket, Bochs's a terminal; SIGPIPE is ignored. */
+	ssize_t written = write(session->emulator.control, command, strlen(command));
 
 	/* A full channel means that Posthorn does not listen; then nothing is lost by this. */
 	(void)written;
@@ -207,7 +207,7 @@ static void read_input(struct session *session)
 static void write_pending(struct session *session)
 {
 	ssize_t written =
-	    send(session->emulator.console, session->pending, session->pending_size, MSG_NOSIGNAL);
+	    write(session->emulator.console, session->pending, session->pending_size);
 
 	if (written <= 0)
 		return;

@@ -61,6 +61,16 @@ void ph_vm_inhibit(struct ph_vm *vm, enum ph_inhibit reason, bool on)
 		post_request(vm->vcpus[i], REQUEST_DELIVERY);
 }
 
+bool ph_vcpu_has_deliverable(struct ph_vcpu *vcpu)
+{
+	uint64_t status;
+
+	if (!delivery_is_virtual(vcpu))
+		return lapic_deliverable(vcpu) != PH_NO_VECTOR;
+	status = vcpu->platform->vmcs_read(vcpu, vcpu->host, VMCS_GUEST_INTR_STATUS);
+	return (status & INTR_STATUS_RVI_MASK) >> 4 > lapic_reg(vcpu, APIC_PPR) >> 4;
+}
+
 enum ph_delivery ph_vcpu_delivery(const struct ph_vcpu *vcpu)
 {
 	return vcpu->delivery;

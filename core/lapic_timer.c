@@ -183,6 +183,11 @@ void lapic_timer_resume_count(struct ph_vcpu *vcpu, uint32_t count)
 	    timer_ticks(vcpu, count && count < initial ? count : initial));
 }
 
+void ph_vcpu_timer_exit(struct ph_vcpu *vcpu)
+{
+	lapic_timer_service(vcpu);
+}
+
 /* ---- Registers ----------------------------------------------------------------------------- */
 
 uint32_t lapic_timer_current_count(struct ph_vcpu *vcpu)

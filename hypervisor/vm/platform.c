@@ -104,12 +104,14 @@ static uint64_t platform_guest_tsc(struct ph_vcpu *ph, void *host)
 static void platform_timer_arm(struct ph_vcpu *ph, void *host, uint64_t deadline)
 {
 	struct svm_vcpu *svm = ((struct vcpu *)host)->svm;
-	uint64_t now = tsc_read();
-	uint64_t left = deadline - (now + svm->tsc_offset);
+	uint64_t now = tsc_read(), guest_now = now + svm->tsc_offset;
+	uint64_t at = now;
 
 	(void)ph;
-	/* Passed already: the difference is negative. */
-	timer_set(&svm->timer, (int64_t)left <= 0 ? now : now + left);
+	/* One that the host's TSC never reaches stands at its end. */
+	if (deadline > guest_now && __builtin_add_overflow(now, deadline - guest_now, &at))
+		at = UINT64_MAX;
+	timer_set(&svm->timer, at);
 }
 
 static void platform_timer_cancel(struct ph_vcpu *ph, void *host)
@@ -148,19 +150,22 @@ static void platform_bug(const char *file, int line, const char *what)
 	.irq_disable = irq_disable, .irq_enable = irq_enable, .irq_save = irq_save, \
 	.irq_restore = irq_restore, .kick = platform_notify, .sleep = platform_sleep, \
 	.wake = platform_wake, .running = platform_running, .guest_tsc = platform_guest_tsc, \
-	.timer_arm = platform_timer_arm, .timer_cancel = platform_timer_cancel, \
 	.init = platform_init, .start = platform_start, .smi = platform_smi, .bug = platform_bug
+
+#define SVM_VERBS \
+	.notify = platform_notify, .timer_arm = platform_timer_arm, \
+	.timer_cancel = platform_timer_cancel
 
 static const struct ph_platform platform = {
     PLATFORM_VERBS,
-    .notify = platform_notify,
+    SVM_VERBS,
     .enter = platform_enter,
     .fast_exit = platform_fast_exit,
 };
 
 static const struct ph_platform traced_platform = {
     PLATFORM_VERBS,
-    .notify = platform_notify,
+    SVM_VERBS,
     .enter = platform_enter_traced,
     .fast_exit = platform_fast_exit,
     .trace = trace_record,
@@ -168,7 +173,8 @@ static const struct ph_platform traced_platform = {
 
 #define VMX_VERBS \
 	.notify = platform_notify_posted, .vmcs_read = platform_vmcs_read, \
-	.vmcs_write = platform_vmcs_write, .set_delivery = vmx_set_delivery
+	.vmcs_write = platform_vmcs_write, .set_delivery = vmx_set_delivery, \
+	.timer_arm = vmx_timer_arm, .timer_cancel = vmx_timer_cancel
 
 static const struct ph_platform vmx_platform = {
     PLATFORM_VERBS,

@@ -60,7 +60,8 @@ static struct vmx_features cpu_features(void)
 	uint32_t pin;
 
 	pin = controls("pin-based", MSR_VMX_PIN,
-	    PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMIS, PIN_POSTED_INTERRUPTS);
+	    PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMIS,
+	    PIN_POSTED_INTERRUPTS | PIN_PREEMPTION_TIMER);
 	f.pin = pin & ~PIN_POSTED_INTERRUPTS; /* the core turns it on */
 	f.primary = controls("primary", MSR_VMX_PRIMARY,
 	    PRIMARY_TSC_OFFSETTING | PRIMARY_HLT | PRIMARY_MWAIT | PRIMARY_RDPMC |
@@ -86,6 +87,8 @@ static struct vmx_features cpu_features(void)
 	    (f.secondary & SECONDARY_VPID) && (ept & VMX_VPID_INVVPID) && (ept & VMX_VPID_SINGLE);
 	if (!f.has_vpid)
 		f.secondary &= ~SECONDARY_VPID;
+	f.has_timer = pin & PIN_PREEMPTION_TIMER;
+	f.timer_shift = (uint8_t)(rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT);
 	settle_delivery(&f, pin & PIN_POSTED_INTERRUPTS);
 	return f;
 }
@@ -111,6 +114,8 @@ static void log_features(void)
 	for (i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
 		if (!((vmx_features.secondary | vmx_features.apicv) & optional[i].bit))
 			log_printf("VMX: no %s; going on without", optional[i].name);
+	if (!vmx_features.has_timer)
+		log_printf("VMX: no preemption timer; going on without");
 	if (vmx_features.delivery != PH_DELIVERY_POSTED)
 		log_printf("VMX: no posted interrupts; going on without");
 	log_printf("VMX: delivery up to %s", names[vmx_features.delivery]);

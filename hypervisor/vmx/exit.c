@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Exits of VMX: those of its own are handled here, the others are put as SVM would put them. */
-#include "hypervisor/cpu/irq.h"
 #include "hypervisor/lib/string.h"
 #include "hypervisor/vmx/vmx.h"
 #include "x86/apic.h"
@@ -183,16 +182,19 @@ static void handle_shared(struct vcpu *vcpu, uint32_t reason)
 	vmx_registers_store(vcpu);
 }
 
-/* ---- VMX's own ------------------------------------------------------------------------------- */
-
-/* Acknowledged by the exit: call its handler as the IDT would. */
-static void exit_interrupt(struct vcpu *vcpu)
+bool vmx_fast_ept(struct vcpu *vcpu)
 {
-	(void)vcpu;
-	irq_disable();
-	irq_dispatch((uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO) & INTR_INFO_VECTOR_MASK);
-	irq_enable();
+	if ((vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS) & ~(uint64_t)APIC_ACCESS_OFFSET_MASK) !=
+	    ph_apic_base_address(vcpu->ph))
+		return false;
+	prepare(vcpu, VMX_EXIT_EPT_VIOLATION);
+	if (!svm_fast_npf(vcpu))
+		return false;
+	vmx_registers_store(vcpu);
+	return true;
 }
+
+/* ---- VMX's own ------------------------------------------------------------------------------- */
 
 /* Windows and the TPR threshold: enter.c looks for itself. */
 static void exit_nothing(struct vcpu *vcpu)
@@ -200,12 +202,12 @@ static void exit_nothing(struct vcpu *vcpu)
 	(void)vcpu;
 }
 
-static void exit_eoi(struct vcpu *vcpu)
+void vmx_exit_eoi(struct vcpu *vcpu)
 {
 	ph_apic_eoi_exit(vcpu->ph, (uint8_t)vmcs_read(VMCS_EXIT_QUALIFICATION));
 }
 
-static void exit_apic_write(struct vcpu *vcpu)
+void vmx_exit_apic_write(struct vcpu *vcpu)
 {
 	ph_apic_write_exit(
 	    vcpu->ph, (uint32_t)vmcs_read(VMCS_EXIT_QUALIFICATION) & APIC_ACCESS_OFFSET_MASK);
@@ -226,14 +228,13 @@ static void exit_not_entered(struct vcpu *vcpu)
 }
 
 static void (*const own_exits[VMX_EXIT_SLOTS])(struct vcpu *vcpu) = {
-    [VMX_EXIT_EXTERNAL_INTERRUPT] = exit_interrupt,
     [VMX_EXIT_INIT] = exit_nothing,
     [VMX_EXIT_INTERRUPT_WINDOW] = exit_nothing,
     [VMX_EXIT_NMI_WINDOW] = exit_nothing,
     [VMX_EXIT_TASK_SWITCH] = exit_task_switch,
     [VMX_EXIT_TPR_BELOW_THRESHOLD] = exit_nothing,
-    [VMX_EXIT_VIRTUALIZED_EOI] = exit_eoi,
-    [VMX_EXIT_APIC_WRITE] = exit_apic_write,
+    [VMX_EXIT_VIRTUALIZED_EOI] = vmx_exit_eoi,
+    [VMX_EXIT_APIC_WRITE] = vmx_exit_apic_write,
     [VMX_REASON_NOT_ENTERED] = exit_not_entered,
 };
 

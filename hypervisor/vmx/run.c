@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest entry on VMX: loading and leaving a VMCS, VM entry, the exits handled with IRQs off. */
+#include "hypervisor/cpu/irq.h"
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/vm/policy.h"
 #include "hypervisor/vm/trace.h"
@@ -58,13 +59,16 @@ void vmx_enter(struct ph_vcpu *ph, void *host)
 {
 	struct vcpu *vcpu = host;
 	struct svm_vcpu *svm = vcpu->svm;
+	struct vmx_vcpu *vmx = vcpu->vmx;
 	uint32_t pcpu = cpu_index();
 
 	(void)ph;
 	if (svm->asid_generation == 0 || svm->asid_pcpu != pcpu)
 		flush(vcpu, pcpu);
+	if (vmx->deadline != VMX_NO_DEADLINE || !vmx->has_long_timer)
+		vmx_timer_set(vmx);
 	enter_once(vcpu);
-	record_exit(svm, vcpu->vmx->exit_reason, vmcs_read(VMCS_GUEST_RIP));
+	record_exit(svm, vmx->exit_reason, vmcs_read(VMCS_GUEST_RIP));
 }
 
 void vmx_enter_traced(struct ph_vcpu *ph, void *host)
@@ -105,6 +109,27 @@ static bool fast_wrmsr(struct vcpu *vcpu)
 	return false;
 }
 
+/* HLT that an interrupt ends at once; in the shadow of STI, as a rule, which ends with it. */
+static bool fast_halt(struct vcpu *vcpu)
+{
+	uint64_t rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
+	uint64_t next = rip + vmcs_read(VMCS_EXIT_INSTRUCTION_LEN);
+
+	if ((rflags & (RFLAGS_IF | RFLAGS_TF)) != RFLAGS_IF || (next ^ rip) >> 32 ||
+	    !ph_vcpu_has_deliverable(vcpu->ph))
+		return false;
+	vmcs_write(VMCS_GUEST_RIP, next);
+	ph_vcpu_end_shadow(vcpu->ph);
+	return true;
+}
+
+static bool fast_interrupt(void)
+{
+	irq_dispatch((uint32_t)vmcs_read(VMCS_EXIT_INTR_INFO) & INTR_INFO_VECTOR_MASK);
+	return true;
+}
+
 /* As svm_fast_exit(). */
 bool vmx_fast_exit(struct ph_vcpu *ph, void *host)
 {
@@ -112,6 +137,13 @@ bool vmx_fast_exit(struct ph_vcpu *ph, void *host)
 
 	(void)ph;
 	switch (vcpu->vmx->exit_reason) {
+	case VMX_EXIT_EXTERNAL_INTERRUPT:
+		return fast_interrupt();
+	case VMX_EXIT_PREEMPTION_TIMER:
+		vmx_timer_exit(vcpu);
+		return true;
+	case VMX_EXIT_HLT:
+		return fast_halt(vcpu);
 	case VMX_EXIT_CPUID:
 		if (!fast_skip())
 			return false;
@@ -119,6 +151,14 @@ bool vmx_fast_exit(struct ph_vcpu *ph, void *host)
 		return true;
 	case VMX_EXIT_WRMSR:
 		return fast_wrmsr(vcpu);
+	case VMX_EXIT_APIC_WRITE:
+		vmx_exit_apic_write(vcpu);
+		return true;
+	case VMX_EXIT_VIRTUALIZED_EOI:
+		vmx_exit_eoi(vcpu);
+		return true;
+	case VMX_EXIT_EPT_VIOLATION:
+		return vmx_fast_ept(vcpu);
 	case VMX_EXIT_VMCALL:
 		if (!fast_skip())
 			return false;
@@ -208,6 +248,7 @@ void vmx_load_state(struct vcpu *vcpu)
 	if (vmx->is_new)
 		vmx_setup_vmcs(vcpu);
 	load_host();
+	vmx_timer_load(vcpu);
 	state_load(vcpu->svm);
 	load_msrs(vmcb);
 	if (vmx->is_dirty) {
@@ -223,6 +264,7 @@ void vmx_save_state(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 
+	vmx_timer_put(vcpu);
 	state_save(vcpu->svm);
 	save_msrs(vmcb);
 	vmcb->cr2 = cr2_read();

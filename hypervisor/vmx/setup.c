@@ -189,5 +189,6 @@ int vmx_vcpu_create(struct vcpu *vcpu, uint64_t nested_root, uint64_t tsc_offset
 	vmx->secondary = vmx_features.secondary;
 	vmx->is_new = true;
 	vmx->is_dirty = true;
+	vmx->deadline = VMX_NO_DEADLINE;
 	return svm_vcpu_create(vcpu, nested_root, tsc_offset);
 }

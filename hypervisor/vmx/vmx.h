@@ -18,6 +18,8 @@
 #define MSR_VMX_PRIMARY      0x482u
 #define MSR_VMX_EXIT         0x483u
 #define MSR_VMX_ENTRY        0x484u
+#define MSR_VMX_MISC         0x485u
+#define VMX_MISC_TIMER_SHIFT 0x1full
 #define MSR_VMX_CR0_FIXED0   0x486u
 #define MSR_VMX_CR0_FIXED1   0x487u
 #define MSR_VMX_CR4_FIXED0   0x488u
@@ -46,6 +48,8 @@ struct vmx_features {
 	enum ph_delivery delivery; /* the fastest */
 	uint32_t inhibits;         /* why it is not posted */
 	bool has_vpid;
+	bool has_timer;            /* VMX-preemption timer */
+	uint8_t timer_shift;       /* it counts when that bit of the TSC changes */
 };
 extern struct vmx_features vmx_features;
 
@@ -63,7 +67,9 @@ struct vmx_vcpu {
 	uint32_t secondary;
 	uint32_t exit_reason;
 	uint32_t instruction_error; /* of an entry that failed without an exit */
+	uint64_t deadline; /* host TSC for the VMX-preemption timer; VMX_NO_DEADLINE */
 	uint16_t vpid;
+	bool has_long_timer; /* the VMCS's timer value is the longest */
 	bool is_launched;
 	bool is_new;   /* the VMCS holds nothing yet */
 	bool is_dirty; /* the registers were changed while it was not loaded */
@@ -96,6 +102,19 @@ uint64_t vmx_tables_create(struct vm *vm);
 /* MSR bitmaps: everything but what entry and exit switch exits; and with virtual x2APIC mode. */
 extern uint64_t vmx_msr_bitmap, vmx_msr_bitmap_x2apic;
 extern uint64_t vmx_io_bitmap_a, vmx_io_bitmap_b;
+
+/* ---- timer.c: the local APIC timer's deadline by the VMX-preemption timer ------------------- */
+#define VMX_NO_DEADLINE UINT64_MAX
+/* platform.timer_arm and timer_cancel. */
+void vmx_timer_arm(struct ph_vcpu *ph, void *host, uint64_t deadline);
+void vmx_timer_cancel(struct ph_vcpu *ph, void *host);
+/* Before an entry, while there is a deadline or was one at the last; IRQs off. */
+void vmx_timer_set(struct vmx_vcpu *vmx);
+/* The timer's exit. */
+void vmx_timer_exit(struct vcpu *vcpu);
+/* The vCPU leaves a pCPU: a timer of the host takes over, until it is back.  IRQs off. */
+void vmx_timer_put(struct vcpu *vcpu);
+void vmx_timer_load(struct vcpu *vcpu);
 
 /* ---- setup.c -------------------------------------------------------------------------------- */
 int vmx_vcpu_create(struct vcpu *vcpu, uint64_t nested_root, uint64_t tsc_offset);
@@ -132,6 +151,10 @@ extern char vmx_run_exit[];
 
 /* ---- exit.c, fault.c ------------------------------------------------------------------------ */
 void vmx_handle_exit(struct vcpu *vcpu);
+/* What vmx_fast_exit() does too.  vmx_fast_ept(): false: not the local APIC's page. */
+bool vmx_fast_ept(struct vcpu *vcpu);
+void vmx_exit_eoi(struct vcpu *vcpu);
+void vmx_exit_apic_write(struct vcpu *vcpu);
 const char *vmx_slot_name(uint32_t slot);
 const char *vmx_code_name(uint64_t code);
 /* SDM vol. 3, "VM-Instruction Error Numbers". */

@@ -128,6 +128,12 @@ enum ph_run ph_vcpu_run(struct ph_vcpu *vcpu);
  */
 void ph_vcpu_halt(struct ph_vcpu *vcpu);
 
+/*
+ * Is there an interrupt that the APIC would deliver, if the guest takes interrupts?  Then HLT with
+ * RFLAGS.IF set ends at once, and platform.fast_exit() may step over it.  False says nothing.  Owner.
+ */
+bool ph_vcpu_has_deliverable(struct ph_vcpu *vcpu);
+
 /* ---- Requests: any thread asks the owner for something ------------------------------------- */
 
 /* Bits 0..15 belong to the embedder. */
@@ -220,6 +226,11 @@ int ph_cr8_write(struct ph_vcpu *vcpu, uint64_t value);
 
 /* The deadline given to timer_arm() has passed.  Any thread or handler. */
 void ph_vcpu_timer_expired(struct ph_vcpu *vcpu);
+/*
+ * The same, found by the owner itself, whose guest was left for it (VMX-preemption timer): it fires at
+ * once, and in platform.fast_exit() the guest goes on without another lap.  Owner.
+ */
+void ph_vcpu_timer_exit(struct ph_vcpu *vcpu);
 /* Level of LINT0/LINT1 (pin 0 or 1) of this vCPU's local APIC.  Any thread. */
 void ph_vcpu_lint(struct ph_vcpu *vcpu, uint32_t pin, bool level);
 
