@@ -53,9 +53,12 @@ static void soft_inject(struct ph_vcpu *vcpu, const struct event *event)
 	vcpu->soft_event = (struct ph_event){
 	    .kind = kinds[event->kind],
 	    .vector = event->vector,
-	    .has_error = event->has_error,
-	    .error = event->error,
 	};
+	/* The others' are not set. */
+	if (event->kind == EVENT_EXCEPTION) {
+		vcpu->soft_event.has_error = event->has_error;
+		vcpu->soft_event.error = event->error;
+	}
 }
 
 /* The embedder polls ph_vcpu_wants_window() before it enters. */
