@@ -47,8 +47,8 @@ char *bundle_config(const struct run_options *options)
 
 	if (!out)
 		exit(cli_fail(CLI_IO_ERROR, "out of memory"));
-	fprintf(out, "host apicv=%s trace=off quiet=%d\n", options->apicv,
-	    options->is_verbose ? 0 : 1);
+	fprintf(out, "host apicv=%s trace=%s quiet=%d\n", options->apicv,
+	    options->wants_trace ? "on" : "off", options->is_verbose ? 0 : 1);
 	for (uint32_t i = 0; i < options->vm_count; i++)
 		print_vm(out, &options->vms[i]);
 	fclose(out);

@@ -50,5 +50,6 @@ char *cli_find_program(const char *name);
 /* The commands; each takes its own name in argv[0] and returns the process's exit status. */
 int cli_run(int argc, char **argv);
 int cli_bench(int argc, char **argv);
+int cli_trace(int argc, char **argv);
 
 #endif

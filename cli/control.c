@@ -17,6 +17,7 @@ void control_free(struct control *control)
 	for (size_t i = 0; i < CONTROL_TAIL_COUNT; i++)
 		free(control->tail[i]);
 	tables_free(&control->tables);
+	trace_free(&control->trace);
 }
 
 static void keep_in_tail(struct control *control, const char *line)
@@ -77,6 +78,8 @@ static void take_line(struct control *control, char *line)
 	}
 	if (!strncmp(line, "@table ", 7))
 		is_known = tables_take(&control->tables, line + 7);
+	else if (!strncmp(line, "@trace", 6))
+		is_known = trace_take(&control->trace, line);
 	else if (!strncmp(line, "@vm ", 4))
 		is_known = take_verdict(control, line);
 	else if (sscanf(line, "@end status=%u", &control->end_status) == 1)

@@ -5,6 +5,7 @@
 
 #include "cli/options.h"
 #include "cli/tables.h"
+#include "cli/trace.h"
 
 #include <stdio.h>
 
@@ -31,6 +32,7 @@ struct control {
 	bool has_ended; /* "@end" was seen */
 	unsigned int end_status; /* its number */
 	struct tables tables;
+	struct trace trace;
 };
 
 /* @log may be NULL and stays the caller's. */

@@ -16,7 +16,7 @@ static const char help_text[] =
     "  run      boot guests under Posthorn in an emulator\n"
     "  bench    measure the cost of interrupt delivery against the anchors\n"
     "  lab      explore races of the delivery core (not supported yet)\n"
-    "  trace    show a trace as a timeline (not supported yet)\n"
+    "  trace    run guests, or read a log, and show the delivery events as a timeline\n"
     "\n"
     "  -h, --help     display this help and exit\n"
     "  -V, --version  output version information and exit\n"
@@ -26,15 +26,6 @@ static const char help_text[] =
 static bool wants_help(int argc, char **argv)
 {
 	return argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
-}
-
-static int run_trace(int argc, char **argv)
-{
-	if (wants_help(argc, argv)) {
-		puts("Usage: posthorn trace FILE\nShow a Posthorn trace. Not supported yet.");
-		return CLI_OK;
-	}
-	return cli_fail(CLI_NOT_SUPPORTED, "not supported yet: trace");
 }
 
 /* The race lab is a program of its own; it explains its own options. */
@@ -63,7 +54,7 @@ static const struct command {
     {"run", cli_run},
     {"bench", cli_bench},
     {"lab", run_lab},
-    {"trace", run_trace},
+    {"trace", cli_trace},
 };
 
 int main(int argc, char **argv)

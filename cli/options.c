@@ -43,6 +43,7 @@ const char run_help_text[] =
     "      --timeout=SECONDS stop everything after that time\n"
     "      --log=FILE        write Posthorn's own messages to FILE\n"
     "      --verbose         show them on standard error\n"
+    "      --trace           record delivery events; they end up in the log ('posthorn trace')\n"
     "      --no-tables       do not print the delivery tables at the end\n"
     "      --dry-run         print the emulator's command line, run nothing\n"
     "      --bundle=FILE     keep the bundle of guests in FILE\n"
@@ -50,7 +51,8 @@ const char run_help_text[] =
     "  -h, --help            display this help and exit\n"
     "\n"
     "Keys on a terminal: Ctrl-A X leaves, Ctrl-A N gives the keyboard to the next VM,\n"
-    "Ctrl-A T prints the delivery tables, Ctrl-A H lists these, Ctrl-A Ctrl-A sends Ctrl-A.\n"
+    "Ctrl-A T prints the delivery tables, Ctrl-A R brings out the trace, Ctrl-A H lists these,\n"
+    "Ctrl-A Ctrl-A sends Ctrl-A.\n"
     "Input from a pipe or a file waits for the guest's first output.\n"
     "\n"
     "Exit status:\n"
@@ -83,6 +85,7 @@ enum option_id {
 	OPTION_LOG,
 	OPTION_VERBOSE,
 	OPTION_NO_TABLES,
+	OPTION_TRACE,
 	OPTION_DRY_RUN,
 	OPTION_BUNDLE,
 	OPTION_ISO,
@@ -111,6 +114,7 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"log", required_argument, NULL, OPTION_LOG},
     {"verbose", no_argument, NULL, OPTION_VERBOSE},
+    {"trace", no_argument, NULL, OPTION_TRACE},
     {"no-tables", no_argument, NULL, OPTION_NO_TABLES},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
     {"bundle", required_argument, NULL, OPTION_BUNDLE},
@@ -296,6 +300,8 @@ static int apply_option(struct run_options *options, int id, const char *key, co
 		return apply_path(&options->log_path, value);
 	case OPTION_VERBOSE:
 		return apply_flag(&options->is_verbose, true);
+	case OPTION_TRACE:
+		return apply_flag(&options->wants_trace, true);
 	case OPTION_NO_TABLES:
 		return apply_flag(&options->wants_tables, false);
 	case OPTION_DRY_RUN:

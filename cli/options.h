@@ -60,6 +60,7 @@ struct run_options {
 	bool is_verbose;
 	bool shows_help;
 	bool wants_tables;        /* print the delivery tables at the end */
+	bool wants_trace;         /* Posthorn records delivery events, see trace.h */
 	uint32_t timeout_seconds; /* 0 = none */
 	char *log_path;
 	char *iso_path;

@@ -121,25 +121,34 @@ int run_guests(struct run_options *options, FILE *console, struct control *contr
 	return status;
 }
 
-static int run_with_log(struct run_options *options)
+int run_with_control(struct run_options *options, struct control *control)
 {
-	struct control control;
 	FILE *log = NULL;
 	int status;
 
+	control_init(control, NULL, options->is_verbose);
 	if (options->log_path) {
 		log = fopen(options->log_path, "we");
 		if (!log)
 			return cli_fail(CLI_IO_ERROR, "cannot write the log '%s': %s",
 			    options->log_path, strerror(errno));
 	}
-	control_init(&control, log, options->is_verbose);
-	status = run_guests(options, stdout, &control);
+	control->log = log;
+	status = run_guests(options, stdout, control);
 	if (options->wants_tables)
-		tables_print(&control.tables, stdout);
-	control_free(&control);
+		tables_print(&control->tables, stdout);
+	control->log = NULL;
 	if (log && fclose(log) && status == CLI_OK)
 		status = cli_fail(CLI_IO_ERROR, "cannot write the log '%s'", options->log_path);
+	return status;
+}
+
+static int run_with_log(struct run_options *options)
+{
+	struct control control;
+	int status = run_with_control(options, &control);
+
+	control_free(&control);
 	return status;
 }
 

@@ -12,4 +12,10 @@
  */
 int run_guests(struct run_options *options, FILE *console, struct control *control);
 
+/*
+ * The same with the console on standard output, the log and the tables as the options say.  @control is
+ * made here, and is the caller's to free whatever is returned.
+ */
+int run_with_control(struct run_options *options, struct control *control);
+
 #endif

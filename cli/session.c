@@ -129,7 +129,7 @@ static void say(struct session *session, const char *command)
 static void show_keys(void)
 {
 	fputs("\nCtrl-A X  leave    Ctrl-A N  next VM    Ctrl-A T  delivery tables\n"
-	      "Ctrl-A H  this     Ctrl-A Ctrl-A  send Ctrl-A\n",
+	      "Ctrl-A R  trace so far   Ctrl-A H  this   Ctrl-A Ctrl-A  send Ctrl-A\n",
 	    stderr);
 }
 
@@ -165,6 +165,10 @@ static void take_escape(struct session *session, char key)
 	case 'T':
 		say(session, "tables\n");
 		session->tables_at = now_ms() + tables_wait_ms(session);
+		break;
+	case 'r':
+	case 'R':
+		say(session, "trace\n");
 		break;
 	case 'h':
 	case 'H':

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands on the control channel: focus NAME, stop, tables. */
+/* Commands on the control channel: focus NAME, stop, tables, trace. */
 #include <stdbool.h>
 
 #include "hypervisor/lib/log.h"
@@ -7,6 +7,7 @@
 #include "hypervisor/lib/string.h"
 #include "hypervisor/main/control.h"
 #include "hypervisor/sched/thread.h"
+#include "hypervisor/vm/trace.h"
 #include "hypervisor/vm/vm.h"
 
 #define RING_SIZE    256u /* a power of two */
@@ -80,8 +81,10 @@ static void execute(const char *text)
 		stop_all();
 	else if (strcmp(text, "tables") == 0)
 		print_all_tables();
+	else if (strcmp(text, "trace") == 0)
+		trace_dump();
 	else
-		log_printf("unknown command \"%s\"; there are: focus NAME, stop, tables", text);
+		log_printf("unknown command \"%s\"; there are: focus NAME, stop, tables, trace", text);
 }
 
 void control_execute(void)

@@ -3,8 +3,11 @@
 #include "hypervisor/vm/trace.h"
 #include "hypervisor/cpu/instructions.h"
 #include "hypervisor/cpu/percpu.h"
+#include "hypervisor/cpu/timer.h"
 #include "hypervisor/lib/log.h"
+#include "hypervisor/lib/string.h"
 #include "hypervisor/mm/memory.h"
+#include "hypervisor/vm/vendor.h"
 #include "hypervisor/vm/vm.h"
 
 struct trace_event {
@@ -23,7 +26,8 @@ _Static_assert(RING_EVENTS * sizeof(struct trace_event) <= PAGE_SIZE << RING_ORD
 
 static struct trace_ring {
 	struct trace_event *events;
-	uint64_t count; /* recorded so far; atomic because handlers interrupt a recording */
+	uint64_t count;  /* recorded so far; atomic because handlers interrupt a recording */
+	uint64_t dumped; /* of these, brought out; the dumping thread's */
 } rings[PCPU_MAX];
 static bool is_enabled;
 
@@ -69,39 +73,124 @@ static const char *event_name(uint32_t event)
 	return event < PH_TRACE_COUNT ? names[event] : "?";
 }
 
-static void print_event(uint32_t pcpu, const struct trace_event *event)
-{
-	const struct vm *vm = vm_by_index(event->vm);
+/* ---- Out, by the control channel: slow, so several events to a line -------------------------- */
 
-	control_printf("@trace pcpu=%u tsc=%llu event=%s vm=%s vcpu=%u detail=%#llx", pcpu,
-	    (unsigned long long)event->tsc, event_name(event->event), vm ? vm->name : "?",
-	    event->vcpu, (unsigned long long)event->detail);
+#define DUMP_LINE_MAX 400u /* below LOG_LINE_MAX */
+#define DUMP_EVENT_MAX 64u
+
+/* One line of events; each has its time since the one before. */
+struct dump_line {
+	uint32_t pcpu;
+	uint32_t length;
+	uint64_t tsc;
+	char text[DUMP_LINE_MAX + DUMP_EVENT_MAX];
+};
+
+static void end_line(struct dump_line *line)
+{
+	if (line->length)
+		control_printf("%s", line->text);
+	line->length = 0;
 }
 
-static void dump_ring(uint32_t pcpu, uint64_t limit)
+static void dump_event(struct dump_line *line, const struct trace_event *event)
 {
-	const struct trace_ring *ring = &rings[pcpu];
-	uint64_t count = __atomic_load_n(&ring->count, __ATOMIC_RELAXED);
-	uint64_t i = count > limit ? count - limit : 0;
+	if (!line->length) {
+		line->tsc = event->tsc;
+		line->length = (uint32_t)snprintf(line->text, sizeof(line->text),
+		    "@trace pcpu=%u tsc=%llx", line->pcpu, (unsigned long long)event->tsc);
+	}
+	line->length += (uint32_t)snprintf(line->text + line->length, DUMP_EVENT_MAX,
+	    " %llx,%s,%x,%x,%llx", (unsigned long long)(event->tsc - line->tsc),
+	    event_name(event->event), event->vm, event->vcpu, (unsigned long long)event->detail);
+	line->tsc = event->tsc;
+	if (line->length >= DUMP_LINE_MAX)
+		end_line(line);
+}
 
-	for (; i < count; i++)
-		print_event(pcpu, &ring->events[i % RING_EVENTS]);
+/* Exit codes that a dump has met, to give their names once. */
+struct codes {
+	uint32_t count;
+	uint64_t code[64];
+};
+
+static void note_code(struct codes *codes, const struct trace_event *event)
+{
+	uint32_t i;
+
+	if (event->event != PH_TRACE_EXIT)
+		return;
+	for (i = 0; i < codes->count; i++)
+		if (codes->code[i] == event->detail)
+			return;
+	if (codes->count < sizeof(codes->code) / sizeof(codes->code[0]))
+		codes->code[codes->count++] = event->detail;
+}
+
+static void print_names(const struct codes *codes)
+{
+	uint32_t i;
+
+	for (i = 0; i < vm_count(); i++)
+		control_printf("@trace-vm %x %s", i, vm_by_index(i)->name);
+	for (i = 0; i < codes->count; i++) {
+		const char *name = vendor->code_name(codes->code[i]);
+
+		if (name)
+			control_printf("@trace-exit %llx %s", (unsigned long long)codes->code[i], name);
+	}
+}
+
+/* Events from `first` on that are still there: the ring may be written meanwhile. */
+static void dump_ring(uint32_t pcpu, uint64_t first, struct codes *codes)
+{
+	struct trace_ring *ring = &rings[pcpu];
+	uint64_t count = __atomic_load_n(&ring->count, __ATOMIC_ACQUIRE);
+	struct dump_line line = {.pcpu = pcpu};
+	uint64_t i = count >= RING_EVENTS ? count - RING_EVENTS + 1 : 0;
+	uint64_t lost = i > first ? i - first : 0;
+
+	for (i = i > first ? i : first; i < count; i++) {
+		struct trace_event event = ring->events[i % RING_EVENTS];
+
+		if (__atomic_load_n(&ring->count, __ATOMIC_ACQUIRE) >= i + RING_EVENTS) {
+			lost++;
+			continue;
+		}
+		note_code(codes, &event);
+		dump_event(&line, &event);
+	}
+	end_line(&line);
+	ring->dumped = count;
+	if (lost)
+		control_printf("@trace-lost pcpu=%u %llu", pcpu, (unsigned long long)lost);
 }
 
 void trace_dump(void)
 {
+	struct codes codes = {0};
 	uint32_t i;
 
-	for (i = 0; is_enabled && i < cpu_count(); i++)
-		dump_ring(i, RING_EVENTS);
+	if (!is_enabled) {
+		log_printf("trace: off (posthorn trace turns it on)");
+		return;
+	}
+	control_printf("@trace-begin khz=%llu pcpus=%u", (unsigned long long)tsc_khz(), cpu_count());
+	for (i = 0; i < cpu_count(); i++)
+		dump_ring(i, rings[i].dumped, &codes);
+	print_names(&codes);
 }
 
 void trace_dump_last(void)
 {
+	struct codes codes = {0};
 	uint32_t i;
 
 	if (!is_enabled)
-		log_printf("trace: off (trace=on in the bundle's config turns it on)");
-	for (i = 0; is_enabled && i < cpu_count(); i++)
-		dump_ring(i, LAST_EVENTS);
+		log_printf("trace: off (posthorn trace turns it on)");
+	for (i = 0; is_enabled && i < cpu_count(); i++) {
+		uint64_t count = __atomic_load_n(&rings[i].count, __ATOMIC_RELAXED);
+
+		dump_ring(i, count > LAST_EVENTS ? count - LAST_EVENTS : 0, &codes);
+	}
 }

@@ -19,8 +19,13 @@ bool trace_is_enabled(void);
 void trace_record(uint32_t event, const struct ph_vcpu *vcpu, uint64_t detail);
 
 /*
- * Print what the rings hold, as lines "@trace pcpu=I tsc=T event=NAME vm=NAME vcpu=I detail=X" in
- * each pCPU's order.  When nothing is recorded any more.
+ * Bring out what the rings hold and no earlier call has brought out, on the control channel:
+ *   @trace-begin khz=K pcpus=N             host TSC frequency
+ *   @trace pcpu=I tsc=T D,EVENT,VM,VCPU,X ...   hexadecimal; D: ticks since the event before, the first's
+ *                                          since T
+ *   @trace-lost pcpu=I N                   overwritten before they were read
+ *   @trace-vm VM NAME, @trace-exit X NAME  what the numbers mean
+ * The VMs may be running.  The boot thread, which executes the control channel's commands.
  */
 void trace_dump(void);
 

@@ -49,6 +49,15 @@ bench)
 	say "@end status=16"
 	exit 33
 	;;
+trace)
+	say "@vm vm0 stopped debug-exit code=1"
+	say "@trace-begin khz=1000 pcpus=1"
+	say "@trace pcpu=0 tsc=3e8 0,enter,0,0,0 a,exit,0,0,c"
+	say "@trace-vm 0 vm0"
+	say "@trace-exit c hlt"
+	say "@end status=16"
+	exit 33
+	;;
 silent) exit 33 ;;
 panic)
 	say "posthorn: panic: everything is lost"

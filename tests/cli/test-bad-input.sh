@@ -67,7 +67,6 @@ expect "no folder for temporary files" 74 'cannot make a temporary folder.*set T
 	env TMPDIR="$work/nowhere" "${linux[@]}"
 expect "full disk" 74 'cannot write the bundle.*No space left' "${linux[@]}" --bundle /dev/full
 expect "unknown command" 64 "no command 'fly'" "$posthorn" fly
-expect "trace is not there yet" 78 'not supported yet' "$posthorn" trace
 if [ "$(id -u)" != 0 ]; then
 	chmod 000 initrd
 	expect "unreadable initrd" 66 'Permission denied' "${linux[@]}" --initrd initrd
