@@ -21,7 +21,8 @@ void vmx_timer_arm(struct ph_vcpu *ph, void *host, uint64_t deadline)
 	(void)ph;
 	if (vmx_features.has_timer)
 		vcpu->vmx->deadline = at;
-	else
+	/* Not on a pCPU (saved state is being loaded): vmx_timer_load() will take it over. */
+	if (!vmx_features.has_timer || running_vcpu() != vcpu)
 		timer_set(&vcpu->svm->timer, at);
 }
 
