@@ -74,6 +74,7 @@ bochs() {
 	local more="hlt_pending:2 nmi:2 level_ioapic:2 ipi_storm:2 apic_fuzz:1:seed=1"
 	local mode
 	echo "bochs/trace 120 tests/boot/bochs.sh posted trace.sh"
+	echo "bochs/quiet-ipi 120 tests/boot/bochs.sh posted quiet-ipi.sh"
 	echo "bochs/linux-2-posted 450 LIMIT=430 tests/boot/bochs.sh posted linux.sh 2 2"
 	for mode in off vid posted; do
 		echo "bochs/soak-$mode 400 LIMIT=380 tests/boot/bochs.sh $mode guests.sh 2 soak:4:total=20000"
