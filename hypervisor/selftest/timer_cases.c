@@ -2,10 +2,10 @@
 /* Self-test of cpu/: timers and inter-processor interrupts. */
 #include <stddef.h>
 
-#include "hypervisor/lib/spinlock.h"
 #include "hypervisor/cpu/irq.h"
 #include "hypervisor/cpu/timer.h"
 #include "hypervisor/cpu/vectors.h"
+#include "hypervisor/lib/spinlock.h"
 #include "hypervisor/sched/thread.h"
 #include "hypervisor/selftest/selftest.h"
 
