@@ -126,9 +126,22 @@ static void say(struct session *session, const char *command)
 	(void)written;
 }
 
+/* Let Posthorn stop its VMs and print their tables; it has a moment for that. */
+static void stop(struct session *session, enum ending ending)
+{
+	if (session->kill_at) {
+		end(session, ending);
+		return;
+	}
+	session->ending = ending;
+	session->deadline = 0;
+	session->kill_at = now_ms() + STOP_WAIT_MS;
+	say(session, "stop\n");
+}
+
 static void show_keys(void)
 {
-	fputs("\nCtrl-A X  leave    Ctrl-A N  next VM    Ctrl-A T  delivery tables\n"
+	fputs("\nCtrl-A X  leave (twice: at once)   Ctrl-A N  next VM   Ctrl-A T  delivery tables\n"
 	      "Ctrl-A R  trace so far   Ctrl-A H  this   Ctrl-A Ctrl-A  send Ctrl-A\n",
 	    stderr);
 }
@@ -155,7 +168,7 @@ static void take_escape(struct session *session, char key)
 	switch (key) {
 	case 'x':
 	case 'X':
-		end(session, ENDING_USER);
+		stop(session, ENDING_USER);
 		break;
 	case 'n':
 	case 'N':
@@ -259,13 +272,8 @@ static int run_timers(struct session *session)
 		session->tables_at = 0;
 		tables_print(&session->control->tables, stderr);
 	}
-	if (session->deadline && now >= session->deadline) {
-		/* Let Posthorn print its tables; it has a moment for that. */
-		session->deadline = 0;
-		session->ending = ENDING_TIMEOUT;
-		session->kill_at = now + STOP_WAIT_MS;
-		say(session, "stop\n");
-	}
+	if (session->deadline && now >= session->deadline)
+		stop(session, ENDING_TIMEOUT);
 	if (session->kill_at && now >= session->kill_at) {
 		session->kill_at = 0;
 		kill_emulator(session);

@@ -19,5 +19,5 @@ RUN_HOST := $(if $(filter command,$(firstword $(origin HOST))),$(HOST))
 .PHONY: run
 run: ## boot a 2-CPU Linux guest: a shell on a terminal, else its self-test (CPUS= MEMORY= HOST=bochs-vmx APICV=off|vid|posted)
 	@tools/deps.sh run
-	@$(MAKE) --no-print-directory $(BUILD)/posthorn $(BUILD)/posthorn.elf $(INITRD)
+	@$(MAKE) -s --no-print-directory $(BUILD)/posthorn $(BUILD)/posthorn.elf $(INITRD)
 	@BUILD=$(BUILD) POSTHORN_HOST=$(RUN_HOST) tools/run-linux.sh
