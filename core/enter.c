@@ -84,24 +84,17 @@ struct choice {
 	bool nmi_window;
 };
 
-/* The interrupt that could be injected if the guest can take one. */
-static void enter_find_intr(struct ph_vcpu *vcpu, struct event *event)
-{
-	int vector;
+#define INTR_EXTINT 256 /* an interrupt that has no vector yet: the PIC gives it at INTA */
 
-	event->kind = EVENT_NONE;
-	if (enter_has_extint(vcpu)) {
-		event->kind = EVENT_EXTINT;
-		return;
-	}
+/* The vector that could be injected if the guest can take one, INTR_EXTINT or PH_NO_VECTOR. */
+static inline int enter_find_intr(struct ph_vcpu *vcpu)
+{
+	if (enter_has_extint(vcpu))
+		return INTR_EXTINT;
 	/* Virtual-interrupt delivery needs neither injection nor window: RVI says it all. */
 	if (delivery_is_virtual(vcpu))
-		return;
-	vector = lapic_deliverable(vcpu);
-	if (vector != PH_NO_VECTOR) {
-		event->kind = EVENT_INTR;
-		event->vector = (uint8_t)vector;
-	}
+		return PH_NO_VECTOR;
+	return lapic_deliverable(vcpu);
 }
 
 /* An exception, a lost event or an NMI; false: none of them can go in now. */
@@ -129,7 +122,7 @@ static bool enter_choose_other(struct ph_vcpu *vcpu, struct choice *choice)
  */
 static void enter_choose(struct ph_vcpu *vcpu, struct choice *choice)
 {
-	struct event intr;
+	int intr = enter_find_intr(vcpu);
 	bool has_other;
 
 	choice->slot = NULL;
@@ -137,10 +130,10 @@ static void enter_choose(struct ph_vcpu *vcpu, struct choice *choice)
 	has_other = enter_choose_other(vcpu, choice);
 	choice->nmi_window =
 	    vcpu->events.nmi_pending_count > (choice->event.kind == EVENT_NMI && !choice->slot ? 1 : 0);
-	enter_find_intr(vcpu, &intr);
-	choice->has_intr = choice->intr_window = intr.kind != EVENT_NONE;
+	choice->has_intr = choice->intr_window = intr != PH_NO_VECTOR;
 	if (choice->has_intr && !has_other && vcpu->backend->intr_allowed(vcpu)) {
-		choice->event = intr;
+		choice->event.kind = intr == INTR_EXTINT ? EVENT_EXTINT : EVENT_INTR;
+		choice->event.vector = (uint8_t)intr;
 		choice->intr_window = false;
 	}
 }
@@ -271,7 +264,6 @@ static bool enter_has_requests(const struct ph_vcpu *vcpu)
 static bool enter_is_wakeable(struct ph_vcpu *vcpu)
 {
 	const struct events *events = &vcpu->events;
-	struct event intr;
 
 	if (vcpu->activity == ACTIVITY_WAIT_FOR_SIPI)
 		return false;
@@ -282,8 +274,7 @@ static bool enter_is_wakeable(struct ph_vcpu *vcpu)
 	if (!vcpu->backend->intr_allowed(vcpu))
 		return false;
 	lapic_refresh(vcpu);
-	enter_find_intr(vcpu, &intr);
-	return intr.kind != EVENT_NONE || lapic_deliverable(vcpu) != PH_NO_VECTOR;
+	return enter_find_intr(vcpu) != PH_NO_VECTOR || lapic_deliverable(vcpu) != PH_NO_VECTOR;
 }
 
 /*

@@ -70,7 +70,8 @@ void lapic_reset(struct ph_vcpu *vcpu, bool init)
 
 static inline uint32_t lapic_top_bit(uint32_t value)
 {
-	return 31u - (uint32_t)__builtin_clz(value);
+	/* Not 31 - clz: this one is a lone BSR. */
+	return (uint32_t)__builtin_clz(value) ^ 31u;
 }
 
 /* Highest vector of a register of which `pending` has a bit for each word that is not 0. */

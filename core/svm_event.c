@@ -135,12 +135,11 @@ static void svm_collect_lost(struct ph_vcpu *vcpu, uint64_t info)
 	}
 }
 
-static void svm_collect(struct ph_vcpu *vcpu)
+/* What few exits have: a lost event, a CR8 that the guest wrote, the end of an NMI handler. */
+static __attribute__((noinline)) void svm_collect_rest(struct ph_vcpu *vcpu, uint32_t tpr_class)
 {
 	struct vmcb *vmcb = svm_vmcb(vcpu);
-	uint32_t tpr_class = (uint32_t)vmcb->interrupt_control & 0xfu;
 
-	vmcb->event_inj = 0;
 	if (vmcb->exit_int_info & VMCB_EVENT_VALID)
 		svm_collect_lost(vcpu, vmcb->exit_int_info);
 	if (tpr_class != lapic_reg(vcpu, APIC_TPR) >> 4) {
@@ -149,6 +148,17 @@ static void svm_collect(struct ph_vcpu *vcpu)
 	}
 	if (vcpu->nmi_awaits_iret && vmcb->rip != vcpu->nmi_iret_rip && !vcpu->nmi_steps)
 		svm_iret_done(vcpu);
+}
+
+static void svm_collect(struct ph_vcpu *vcpu)
+{
+	struct vmcb *vmcb = svm_vmcb(vcpu);
+	uint32_t tpr_class = (uint32_t)vmcb->interrupt_control & 0xfu;
+
+	vmcb->event_inj = 0;
+	if (__builtin_expect((vmcb->exit_int_info & VMCB_EVENT_VALID) ||
+		tpr_class != lapic_reg(vcpu, APIC_TPR) >> 4 || vcpu->nmi_awaits_iret, 0))
+		svm_collect_rest(vcpu, tpr_class);
 }
 
 static bool svm_in_shadow(const struct ph_vcpu *vcpu)

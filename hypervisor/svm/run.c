@@ -75,11 +75,17 @@ static void end_virtual(struct vmcb *vmcb)
 	vmcb->clean &= ~VMCB_CLEAN_TPR;
 }
 
+static void run_guest(struct vcpu *vcpu, const struct svm_cpu *cpu)
+{
+	svm_run(vcpu->gprs, vcpu->svm->vmcb_phys, cpu->host_vmcb_phys);
+	vcpu_vmcb(vcpu)->tlb_control = VMCB_TLB_KEEP;
+}
+
 /*
  * While a window is asked for, CR8 writes exit: QEMU 7.2 aborts as a whole when the guest writes CR8
  * with V_IRQ pending (it raises the virtual interrupt without its lock).
  */
-static void run_guest(struct vcpu *vcpu, const struct svm_cpu *cpu)
+static void run_guest_interruptible(struct vcpu *vcpu, const struct svm_cpu *cpu)
 {
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	uint32_t intercept_cr = vmcb->intercept_cr;
@@ -87,9 +93,8 @@ static void run_guest(struct vcpu *vcpu, const struct svm_cpu *cpu)
 
 	if (vmcb->interrupt_control & V_IRQ)
 		vmcb->intercept_cr |= VMCB_CR_WRITE(8);
-	svm_run(vcpu->gprs, vcpu->svm->vmcb_phys, cpu->host_vmcb_phys);
+	run_guest(vcpu, cpu);
 	vmcb->intercept_cr = intercept_cr;
-	vmcb->tlb_control = VMCB_TLB_KEEP;
 	if (is_virtual)
 		end_virtual(vmcb);
 }
@@ -102,13 +107,16 @@ void svm_enter(struct vcpu *vcpu)
 
 	if (svm->asid_generation != cpu->asid_generation || svm->asid_pcpu != percpu->index)
 		run_new_asid(svm, cpu, percpu->index);
-	run_guest(vcpu, cpu);
+	if (svm->vmcb->event_inj | (svm->vmcb->interrupt_control & V_IRQ))
+		run_guest_interruptible(vcpu, cpu);
+	else
+		run_guest(vcpu, cpu);
 	run_record_exit(svm);
 }
 
 /* ---- Exits handled with IRQs off ------------------------------------------------------------- */
 
-static bool fast_cpuid(struct vcpu *vcpu)
+static __attribute__((noinline)) bool fast_cpuid(struct vcpu *vcpu)
 {
 	uint64_t length = instruction_length(vcpu);
 
@@ -120,7 +128,7 @@ static bool fast_cpuid(struct vcpu *vcpu)
 }
 
 /* WRMSR of an x2APIC register or the TSC deadline. */
-static bool fast_msr(struct vcpu *vcpu)
+static __attribute__((noinline)) bool fast_msr(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	uint32_t msr = (uint32_t)vcpu->gprs[GPR_RCX];
@@ -140,9 +148,16 @@ static bool fast_msr(struct vcpu *vcpu)
 	return true;
 }
 
+static __attribute__((noinline)) bool fast_cr(struct vcpu *vcpu)
+{
+	svm_exit_cr(vcpu);
+	return true;
+}
+
 /*
- * What these handlers touch is the vCPU's registers, its local APIC and other vCPUs' inboxes; the core
- * looks afterwards whether an interrupt became deliverable.
+ * Each handler is a tail call: the way to it saves no registers.  What they touch is the vCPU's
+ * registers, its local APIC and other vCPUs' inboxes; the core looks afterwards whether an interrupt
+ * became deliverable.
  */
 bool svm_fast_exit(struct vcpu *vcpu)
 {
@@ -160,8 +175,7 @@ bool svm_fast_exit(struct vcpu *vcpu)
 	case VMEXIT_CPUID:
 		return fast_cpuid(vcpu);
 	case VMEXIT_CR_WRITE(8):
-		svm_exit_cr(vcpu);
-		return true;
+		return fast_cr(vcpu);
 	default:
 		return false;
 	}
