@@ -126,7 +126,7 @@ static void enter_choose(struct ph_vcpu *vcpu, struct choice *choice)
 	bool has_other;
 
 	choice->slot = NULL;
-	choice->event.kind = EVENT_NONE;
+	choice->event = (struct event){.kind = EVENT_NONE};
 	has_other = enter_choose_other(vcpu, choice);
 	choice->nmi_window =
 	    vcpu->events.nmi_pending_count > (choice->event.kind == EVENT_NMI && !choice->slot ? 1 : 0);
