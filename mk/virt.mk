@@ -2,7 +2,7 @@
 # Hosted unit tests of the hypervisor's pure parts: the instruction decoder.
 
 define virt_test
-$(BUILD)/$(1)/tests/unit/virt_decode: $$(call objects,$(1),tests/unit/virt_decode.c hypervisor/svm/decode.c)
+$(BUILD)/$(1)/tests/unit/virt_decode: $$(call objects,$(1),tests/unit/virt_decode.c hypervisor/vm/decode.c)
 	$$(Q)$$(CC) $$(CFLAGS_$(1)) $$^ -lcmocka -o $$@
 endef
 # The test reads flags with PUSHF, which would write into the red zone.

@@ -14,20 +14,10 @@
 #define SIGNATURE_TCG_D   0x47435447u
 #define SVM_REVISION_MASK 0xffu
 
-struct svm_features svm_features;
-
 bool svm_is_present(void)
 {
 	return cpuid(0x80000000u, 0).eax >= LEAF_SVM &&
 	    (cpuid(0x80000001u, 0).ecx & CPUID_E1_C_SVM);
-}
-
-void features_init_xsave(void)
-{
-	svm_features.has_xsave = cpuid(1, 0).ecx & CPUID_1_C_XSAVE;
-	svm_features.xcr0 = XCR0_X87 | XCR0_SSE;
-	if (svm_features.has_xsave)
-		svm_features.xcr0 = cpuid(0xd, 0).eax & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
 }
 
 /* "TCGTCGTCGTCG": QEMU emulates this processor in software. */
@@ -40,10 +30,10 @@ static bool cpu_is_tcg(void)
 }
 
 /* What this pCPU offers; the first decides, the others must agree. */
-static struct svm_features cpu_features(void)
+static struct host_features cpu_features(void)
 {
 	struct cpuid_result svm = cpuid(LEAF_SVM, 0);
-	struct svm_features f = {
+	struct host_features f = {
 	    .asid_count = svm.ebx,
 	    .has_next_rip = svm.edx & CPUID_SVM_D_NRIPS,
 	    .has_decode_assists = svm.edx & CPUID_SVM_D_DECODE_ASSISTS,
@@ -51,8 +41,8 @@ static struct svm_features cpu_features(void)
 	    .has_pause_filter = svm.edx & CPUID_SVM_D_PAUSE_FILTER,
 	    .injects_twice = cpu_is_tcg(),
 	    .has_vgif = svm.edx & CPUID_SVM_D_VGIF,
-	    .has_xsave = svm_features.has_xsave,
-	    .xcr0 = svm_features.xcr0,
+	    .has_xsave = host_features.has_xsave,
+	    .xcr0 = host_features.xcr0,
 	};
 
 	if (!(svm.edx & CPUID_SVM_D_NPT))
@@ -64,28 +54,20 @@ static struct svm_features cpu_features(void)
 
 static void cpu_check_features(void)
 {
-	struct svm_features f;
+	struct host_features f;
 
-	if (!svm_features.asid_count)
+	if (!host_features.asid_count)
 		features_init_xsave();
 	f = cpu_features();
 
-	if (!svm_features.asid_count)
-		svm_features = f;
-	if (svm_features.asid_count != f.asid_count ||
-	    svm_features.has_next_rip != f.has_next_rip ||
-	    svm_features.has_decode_assists != f.has_decode_assists ||
-	    svm_features.has_flush_by_asid != f.has_flush_by_asid ||
-	    svm_features.has_pause_filter != f.has_pause_filter)
+	if (!host_features.asid_count)
+		host_features = f;
+	if (host_features.asid_count != f.asid_count ||
+	    host_features.has_next_rip != f.has_next_rip ||
+	    host_features.has_decode_assists != f.has_decode_assists ||
+	    host_features.has_flush_by_asid != f.has_flush_by_asid ||
+	    host_features.has_pause_filter != f.has_pause_filter)
 		panic("not supported: pCPU %u has other SVM features than pCPU 0", cpu_index());
-}
-
-/* The host does not use the FPU; it holds the state of the vCPU that is loaded. */
-void cpu_enable_fpu(void)
-{
-	cr0_write((cr0_read() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
-	cr4_write(cr4_read() | CR4_OSFXSR | CR4_OSXMMEXCPT |
-	    (svm_features.has_xsave ? CR4_OSXSAVE : 0));
 }
 
 void svm_cpu_init(void)

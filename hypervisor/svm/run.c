@@ -7,36 +7,36 @@
 
 /* ---- ASIDs: numbered anew when they run out, with one flush of all (APM vol. 2, "TLB Control") */
 
-static void run_new_asid(struct svm_vcpu *svm, struct svm_cpu *cpu, uint32_t pcpu)
+static void run_new_asid(struct arch_vcpu *arch, struct svm_cpu *cpu, uint32_t pcpu)
 {
-	struct vmcb *vmcb = svm->vmcb;
+	struct vmcb *vmcb = arch->vmcb;
 
 	vmcb->tlb_control = VMCB_TLB_KEEP;
-	if (cpu->asid_next >= svm_features.asid_count) {
+	if (cpu->asid_next >= host_features.asid_count) {
 		cpu->asid_next = 1;
 		cpu->asid_generation++;
 		vmcb->tlb_control = VMCB_TLB_FLUSH_ALL;
 	}
 	vmcb->guest_asid = cpu->asid_next++;
-	svm->asid_generation = cpu->asid_generation;
-	svm->asid_pcpu = pcpu;
+	arch->asid_generation = cpu->asid_generation;
+	arch->asid_pcpu = pcpu;
 }
 
-void svm_flush_tlb(struct vcpu *vcpu)
+void arch_flush_tlb(struct vcpu *vcpu)
 {
-	vcpu->svm->asid_generation = 0;
-	code_forget(vcpu->svm);
+	vcpu->arch->asid_generation = 0;
+	code_forget(vcpu->arch);
 }
 
 /* ---- Entry ---------------------------------------------------------------------------------- */
 
-static void run_record_exit(struct svm_vcpu *svm)
+static void run_record_exit(struct arch_vcpu *arch)
 {
-	struct svm_last_exit *last = &svm->last_exits[svm->exit_total++ % SVM_LAST_EXITS];
+	struct last_exit *last = &arch->last_exits[arch->exit_total++ % LAST_EXIT_COUNT];
 
-	last->code = svm->vmcb->exit_code;
-	last->rip = svm->vmcb->rip;
-	svm->exit_count[svm_exit_slot(last->code)]++;
+	last->code = arch->vmcb->exit_code;
+	last->rip = arch->vmcb->rip;
+	arch->exit_count[svm_exit_slot(last->code)]++;
 }
 
 /*
@@ -77,7 +77,7 @@ static void end_virtual(struct vmcb *vmcb)
 
 static void run_guest(struct vcpu *vcpu, const struct svm_cpu *cpu)
 {
-	svm_run(vcpu->gprs, vcpu->svm->vmcb_phys, cpu->host_vmcb_phys);
+	svm_run(vcpu->gprs, vcpu->arch->vmcb_phys, cpu->host_vmcb_phys);
 	vcpu_vmcb(vcpu)->tlb_control = VMCB_TLB_KEEP;
 }
 
@@ -89,7 +89,7 @@ static void run_guest_interruptible(struct vcpu *vcpu, const struct svm_cpu *cpu
 {
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	uint32_t intercept_cr = vmcb->intercept_cr;
-	bool is_virtual = svm_features.injects_twice && begin_virtual(vmcb);
+	bool is_virtual = host_features.injects_twice && begin_virtual(vmcb);
 
 	if (vmcb->interrupt_control & V_IRQ)
 		vmcb->intercept_cr |= VMCB_CR_WRITE(8);
@@ -101,17 +101,17 @@ static void run_guest_interruptible(struct vcpu *vcpu, const struct svm_cpu *cpu
 
 void svm_enter(struct vcpu *vcpu)
 {
-	struct svm_vcpu *svm = vcpu->svm;
+	struct arch_vcpu *arch = vcpu->arch;
 	struct percpu *percpu = this_cpu();
 	struct svm_cpu *cpu = percpu->virt;
 
-	if (svm->asid_generation != cpu->asid_generation || svm->asid_pcpu != percpu->index)
-		run_new_asid(svm, cpu, percpu->index);
-	if (svm->vmcb->event_inj | (svm->vmcb->interrupt_control & V_IRQ))
+	if (arch->asid_generation != cpu->asid_generation || arch->asid_pcpu != percpu->index)
+		run_new_asid(arch, cpu, percpu->index);
+	if (arch->vmcb->event_inj | (arch->vmcb->interrupt_control & V_IRQ))
 		run_guest_interruptible(vcpu, cpu);
 	else
 		run_guest(vcpu, cpu);
-	run_record_exit(svm);
+	run_record_exit(arch);
 }
 
 /* ---- Exits handled with IRQs off ------------------------------------------------------------- */
@@ -123,7 +123,7 @@ static __attribute__((noinline)) bool fast_cpuid(struct vcpu *vcpu)
 	if (!length)
 		return false;
 	policy_cpuid(vcpu);
-	svm_skip(vcpu, length);
+	exit_skip(vcpu, length);
 	return true;
 }
 
@@ -142,15 +142,15 @@ static __attribute__((noinline)) bool fast_msr(struct vcpu *vcpu)
 	if (!length)
 		return false;
 	if (ph_apic_msr_write(vcpu->ph, msr, vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vmcb->rax) == PH_OK)
-		svm_skip(vcpu, length);
+		exit_skip(vcpu, length);
 	else
-		svm_inject_error(vcpu, VECTOR_GP, 0);
+		exit_inject_error(vcpu, VECTOR_GP, 0);
 	return true;
 }
 
 static __attribute__((noinline)) bool fast_cr(struct vcpu *vcpu)
 {
-	svm_exit_cr(vcpu);
+	exit_cr(vcpu);
 	return true;
 }
 
@@ -165,7 +165,7 @@ bool svm_fast_exit(struct vcpu *vcpu)
 
 	/* The most frequent first. */
 	if (vmcb->exit_code == VMEXIT_NPF)
-		return svm_fast_npf(vcpu);
+		return exit_fast_apic(vcpu);
 	switch (vmcb->exit_code) {
 	case VMEXIT_MSR:
 		return fast_msr(vcpu);
@@ -187,11 +187,11 @@ bool svm_fast_exit(struct vcpu *vcpu)
  * Without a pause filter, exit on each PAUSE while other threads wait for this pCPU: the guest may
  * be spinning for one of them.  Decided at each switch, which a slice's end brings about at the latest.
  */
-static void watch_pause(struct svm_vcpu *svm)
+static void watch_pause(struct arch_vcpu *arch)
 {
-	struct vmcb *vmcb = svm->vmcb;
+	struct vmcb *vmcb = arch->vmcb;
 
-	if (svm_features.has_pause_filter)
+	if (host_features.has_pause_filter)
 		return;
 	if (thread_others_wait())
 		vmcb->intercept_3 |= VMCB_PAUSE;
@@ -204,13 +204,13 @@ void svm_load_state(struct vcpu *vcpu)
 {
 	struct svm_cpu *cpu = this_cpu()->virt;
 
-	watch_pause(vcpu->svm);
+	watch_pause(vcpu->arch);
 	/* The host's part of what VMLOAD replaces; constant but for what boot has changed since. */
 	__asm__ volatile("vmsave %0" : : "a"(cpu->host_vmcb_phys) : "memory");
-	state_load(vcpu->svm);
+	state_load(vcpu->arch);
 }
 
 void svm_save_state(struct vcpu *vcpu)
 {
-	state_save(vcpu->svm);
+	state_save(vcpu->arch);
 }

@@ -1,28 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* SVM's side of a vCPU: the VMCB, the state that VMRUN does not switch, and its exits. */
+/* SVM's side of a vCPU: VMRUN, its exit codes and what a pCPU needs for it. */
 #ifndef HYPERVISOR_SVM_SVM_H
 #define HYPERVISOR_SVM_SVM_H
 
-#include "hypervisor/cpu/percpu.h"
-#include "hypervisor/cpu/timer.h"
-#include "hypervisor/svm/decode.h"
-#include "hypervisor/vm/vm.h"
-#include "x86/msr.h"
-#include "x86/vmcb.h"
-
-/* What the host's SVM offers (CPUID 8000000Ah), the least of all pCPUs. */
-struct svm_features {
-	uint32_t asid_count;
-	bool has_next_rip;
-	bool has_decode_assists;
-	bool has_flush_by_asid;
-	bool has_pause_filter;
-	bool has_vgif;
-	bool injects_twice; /* QEMU's own emulation: see run.c */
-	bool has_xsave; /* not SVM's, but of the same use: else FXSAVE */
-	uint64_t xcr0;  /* components that the hypervisor switches */
-};
-extern struct svm_features svm_features;
+#include "hypervisor/vm/arch.h"
 
 /* ---- Exit reasons as the delivery table counts them ---------------------------------------- */
 
@@ -30,7 +11,6 @@ extern struct svm_features svm_features;
 #define SVM_EXIT_NPF_SLOT     0xa8u
 #define SVM_EXIT_INVALID_SLOT 0xa9u
 #define SVM_EXIT_OTHER_SLOT   0xaau
-#define SVM_EXIT_SLOTS        0xabu
 
 static inline uint32_t svm_exit_slot(uint64_t code)
 {
@@ -47,80 +27,7 @@ const char *svm_code_name(uint64_t code);
 /* Name of a slot for "exit_<name>": "cpuid", "npf" ...; NULL: none of its own. */
 const char *svm_exit_name(uint32_t slot);
 
-/* EXITINTINFO, bit that hardware keeps zero: the event may not have begun (run.c). */
-#define SVM_EVENT_UNTAKEN (1ull << 12)
-
-/* ---- The vCPU ------------------------------------------------------------------------------- */
-
-#define SVM_LAST_EXITS 16u /* power of two */
-
-struct svm_last_exit {
-	uint64_t code;
-	uint64_t rip;
-};
-
-#define SVM_MTRR_VARIABLE_COUNT 8u
-#define SVM_MTRR_FIXED_COUNT    11u
-
-/* MSRs that are kept for the guest to read back and have no effect under nested paging. */
-struct svm_kept_msrs {
-	uint64_t mtrr_variable[2 * SVM_MTRR_VARIABLE_COUNT];
-	uint64_t mtrr_fixed[SVM_MTRR_FIXED_COUNT];
-	uint64_t mtrr_def_type;
-	uint64_t mcg_status;
-	uint64_t hwcr;
-};
-
-/* The entries that a walk of the guest's long-mode tables has read. */
-#define WALK_LEVELS 4u /* CR4.LA57 is not offered */
-struct walk_memory {
-	uint32_t count;
-	const volatile uint64_t *entry[WALK_LEVELS];
-	uint64_t value[WALK_LEVELS];
-};
-
-/*
- * A decoded instruction at a linear address, with all that it was made of: while the table entries and
- * the bytes (two overlapping words) still read the same, decoding it again would change nothing.
- */
-struct code {
-	uint64_t linear;
-	uint64_t cr3;
-	uint64_t first, last;
-	const uint8_t *host; /* the first byte; NULL: decoded for one use only */
-	struct walk_memory walk;
-	struct instruction in; /* length 0: not an instruction that the decoder knows */
-	struct mmio_access access;
-	enum decode_mode mode;
-	bool is_mmio; /* access is valid */
-};
-#define CODE_SHIFT 6u /* 64 of them */
-#define CODE_ORDER 2u /* of their pages */
-
-/* Owner only, unless a comment says otherwise. */
-struct svm_vcpu {
-	struct vmcb *vmcb;
-	uint64_t vmcb_phys;
-	uint64_t asid_generation; /* 0: needs a new ASID, with nothing cached under it */
-	uint32_t asid_pcpu;       /* whose generation it is */
-
-	struct code *code; /* remembered instructions, by a hash of the address */
-
-	uint64_t guest_cr4; /* as the guest sees it; the VMCB's has MCE set */
-	uint64_t xcr0;
-	uint64_t tsc_aux;
-	uint64_t tsc_offset; /* also in the VMCB; read by handlers */
-	uint64_t dr[4];
-	void *fpu_area; /* one page */
-	uint32_t fpu_pcpu; /* where the FPU was loaded last */
-	struct svm_kept_msrs kept;
-
-	struct timer timer; /* the local APIC timer's deadline */
-
-	uint64_t exit_count[SVM_EXIT_SLOTS]; /* read from any thread */
-	uint64_t exit_total;
-	struct svm_last_exit last_exits[SVM_LAST_EXITS]; /* ring; exit_total is its head */
-};
+/* ---- Each pCPU ------------------------------------------------------------------------------ */
 
 /* One per pCPU: percpu.virt. */
 struct svm_cpu {
@@ -130,64 +37,11 @@ struct svm_cpu {
 	uint32_t asid_next;
 };
 
-static inline struct vmcb *vcpu_vmcb(const struct vcpu *vcpu)
-{
-	return vcpu->svm->vmcb;
-}
+/* ---- cpu.c, setup.c ------------------------------------------------------------------ */
 
-/* General-purpose registers by number; RAX and RSP come from the VMCB. */
-static inline uint64_t vcpu_gpr(const struct vcpu *vcpu, uint32_t number)
-{
-	if (number == GPR_RAX)
-		return vcpu_vmcb(vcpu)->rax;
-	return number == GPR_RSP ? vcpu_vmcb(vcpu)->rsp : vcpu->gprs[number];
-}
-
-static inline void vcpu_set_gpr(struct vcpu *vcpu, uint32_t number, uint64_t value)
-{
-	if (number == GPR_RAX)
-		vcpu_vmcb(vcpu)->rax = value;
-	else if (number == GPR_RSP)
-		vcpu_vmcb(vcpu)->rsp = value;
-	else
-		vcpu->gprs[number] = value;
-}
-
-static inline bool vcpu_is_long64(const struct vcpu *vcpu)
-{
-	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
-
-	return (vmcb->cs.attributes & VMCB_SEG_L) && (vmcb->efer & EFER_LMA);
-}
-
-/* ---- cpu.c, npt.c, setup.c ------------------------------------------------------------------ */
-
-/* Make SVM's part of a vCPU (vcpu->svm), in its power-up state.  0, or -1: no memory. */
+/* Make SVM's part of a vCPU (vcpu->arch), in its power-up state.  0, or -1: no memory. */
 int svm_vcpu_create(struct vcpu *vcpu, uint64_t npt_root, uint64_t tsc_offset);
-/* Architectural registers after power-up or INIT (SDM vol. 3, "Processor State After Reset"). */
-void svm_vcpu_reset(struct vcpu *vcpu, bool init);
-/* The BSP's state as the image loader wants it. */
-void svm_vcpu_boot(struct vcpu *vcpu, const struct boot_state *state);
-/* Start-up IPI: real mode at vector << 12. */
-void svm_vcpu_start(struct vcpu *vcpu, uint8_t vector);
-/* Forget every translation of the guest before its next entry. */
-void svm_flush_tlb(struct vcpu *vcpu);
-
-/* Bits of the entries: NPT and EPT differ in nothing else that is used here. */
-struct npt_format {
-	uint64_t table; /* an entry that points to a table */
-	uint64_t leaf;  /* one that maps a page; bit 7 says "large" in both */
-};
-/* Nested page tables that map the VM's RAM.  Physical address of the root; 0: no memory. */
-uint64_t npt_create(const struct npt_format *format, const struct vm *vm);
-/* Map one page of 4 KB (leaf level 0) or 2 MB (1).  0, or -1: no memory. */
-int npt_map_page(const struct npt_format *format, uint64_t *root, uint64_t gpa, uint64_t phys,
-    uint32_t leaf);
-
 bool svm_is_present(void);
-/* svm_features.has_xsave and xcr0 of the first pCPU; each pCPU: FPU on. */
-void features_init_xsave(void);
-void cpu_enable_fpu(void);
 void svm_cpu_init(void);
 
 /* Permission maps shared by all vCPUs; made once at boot.  0, or -1: no memory. */
@@ -203,79 +57,10 @@ bool svm_fast_exit(struct vcpu *vcpu);
 /* Around the thread's time on a pCPU, IRQs off. */
 void svm_load_state(struct vcpu *vcpu);
 void svm_save_state(struct vcpu *vcpu);
-/* state.c: the part that both vendors leave to software.  On the pCPU at hand, IRQs off. */
-void state_load(struct svm_vcpu *svm);
-void state_save(struct svm_vcpu *svm);
-
 /* world.S: VMLOAD, VMRUN, VMSAVE; IRQs off (RFLAGS.IF = 0, GIF = 1) at call and return. */
 void svm_run(uint64_t *gprs, uint64_t guest_vmcb, uint64_t host_vmcb);
-
-/* ---- exit.c --------------------------------------------------------------------------------- */
-
-/* Handle the exit that svm_enter() returned with.  Owner, IRQs on. */
-void svm_handle_exit(struct vcpu *vcpu);
-
-/* Leaves of an exit handler. */
-void svm_skip(struct vcpu *vcpu, uint64_t length);
-void svm_inject(struct vcpu *vcpu, uint8_t vector);              /* without an error code */
-void svm_inject_error(struct vcpu *vcpu, uint8_t vector, uint32_t error);
-void svm_inject_page_fault(struct vcpu *vcpu, uint64_t linear, uint32_t error);
-
-/* Stop the VM with "error: <text>". */
-void svm_stop_error(struct vcpu *vcpu, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-/* VMMCALL and VMCALL: there are no calls yet. */
-void svm_vmcall(struct vcpu *vcpu);
-void svm_exit_io(struct vcpu *vcpu);       /* io.c */
-/* svm_skip() where the mode is known: nothing more to do but in a shadow or a single step. */
-static inline void svm_skip_plain(struct vcpu *vcpu, uint64_t length, enum decode_mode mode)
-{
-	struct vmcb *vmcb = vcpu_vmcb(vcpu);
-
-	if (mode != DECODE_64 || (vmcb->rflags & RFLAGS_TF) || vmcb->interrupt_state) {
-		svm_skip(vcpu, length);
-		return;
-	}
-	vmcb->rip += length;
-	vmcb->rflags &= ~RFLAGS_RF;
-}
-
-void svm_exit_npf(struct vcpu *vcpu);      /* mmio.c */
-/* The same with IRQs off; false: not the local APIC's page, nothing was done. */
-bool svm_fast_npf(struct vcpu *vcpu);
-void svm_exit_cr(struct vcpu *vcpu);       /* cr.c */
-void svm_exit_xsetbv(struct vcpu *vcpu);
 
 /* Name the first check of VMRUN that the VMCB fails (APM vol. 2, "Canonicalization and Consistency
  * Checks"). */
 const char *svm_invalid_reason(const struct vmcb *vmcb);
-void svm_dump(const struct vcpu *vcpu);
-
-/* ---- walk.c: linear -> guest-physical ------------------------------------------------------- */
-
-/* Translate; false: *error is the #PF error code (present and access bits; `access` is PF_*). */
-bool walk_linear(const struct vcpu *vcpu, uint64_t linear, uint32_t access, uint64_t *gpa,
-    uint32_t *error);
-/* Copy between host memory and guest-linear memory; false: *linear_fault, *error say the #PF. */
-bool linear_copy(const struct vcpu *vcpu, uint64_t linear, void *host, uint32_t length, bool write,
-    uint64_t *fault, uint32_t *error);
-
-/* Host pointer to the page that `linear` lies in, or NULL; entries are noted unless memory is NULL. */
-const uint8_t *walk_page(const struct vcpu *vcpu, uint64_t linear, struct walk_memory *memory);
-
-/* ---- code.c --------------------------------------------------------------------------------- */
-
-/*
- * The decoded instruction at RIP, valid until the next call on this vCPU; NULL when its page is not
- * there: another CPU has unmapped it, and the guest had better run it again and fault by itself.
- */
-const struct code *code_at_rip(struct vcpu *vcpu);
-/* Forget all: the paging mode changed. */
-void code_forget(struct svm_vcpu *svm);
-/* The bytes at RIP in hexadecimal, for messages: text[2 * DECODE_MAX_LENGTH + 1]. */
-void code_print(struct vcpu *vcpu, char *text);
-/* Length of the instruction that exited; 0: not to be had, the VM was stopped or tries again. */
-uint64_t instruction_length(struct vcpu *vcpu);
-
 #endif

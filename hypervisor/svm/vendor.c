@@ -16,7 +16,7 @@ static uint64_t tables_create(struct vm *vm)
 
 static void vcpu_configure(const struct vcpu *vcpu, struct ph_vcpu_config *config)
 {
-	config->vmcb = vcpu->svm->vmcb;
+	config->vmcb = vcpu->arch->vmcb;
 	config->delivery = PH_DELIVERY_INJECTED;
 	config->inhibits = 1u << PH_INHIBIT_HARDWARE;
 }
@@ -29,13 +29,13 @@ const struct vendor svm_vendor = {
     .tables_create = tables_create,
     .vcpu_create = svm_vcpu_create,
     .vcpu_configure = vcpu_configure,
-    .vcpu_reset = svm_vcpu_reset,
-    .vcpu_boot = svm_vcpu_boot,
-    .vcpu_start = svm_vcpu_start,
+    .vcpu_reset = arch_vcpu_reset,
+    .vcpu_boot = arch_vcpu_boot,
+    .vcpu_start = arch_vcpu_start,
     .load_state = svm_load_state,
     .save_state = svm_save_state,
-    .handle_exit = svm_handle_exit,
+    .handle_exit = exit_handle,
     .slot_name = svm_exit_name,
     .code_name = svm_code_name,
-    .dump = svm_dump,
+    .dump = arch_dump,
 };

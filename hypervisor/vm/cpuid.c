@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The CPUID policy: what guests see of the host's processor, as one table with the reasons. */
 #include "hypervisor/cpu/instructions.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/arch.h"
 #include "hypervisor/vm/policy.h"
 #include "x86/apic.h"
 #include "x86/cpuid.h"
@@ -158,9 +158,9 @@ static void settle_dependencies(void)
 	if (host_is_tcg())
 		one->ecx &= ~CPUID_1_C_CX16;
 
-	if (!svm_features.has_xsave)
+	if (!host_features.has_xsave)
 		one->ecx &= ~CPUID_1_C_XSAVE;
-	if (!(svm_features.xcr0 & XCR0_AVX)) {
+	if (!(host_features.xcr0 & XCR0_AVX)) {
 		one->ecx &= ~(CPUID_1_C_AVX | CPUID_1_C_FMA | CPUID_1_C_F16C);
 		basic[7].value[0].ebx &= ~CPUID_7_B_AVX2;
 		basic[7].value[0].ecx &= ~(CPUID_7_C_VAES | CPUID_7_C_VPCLMUL);
@@ -222,7 +222,7 @@ static void mend_features(const struct vcpu *vcpu, struct cpuid_result *r)
 		r->edx |= CPUID_1_D_HTT;
 		r->ebx |= 1u << id_bits(count) << 16;
 	}
-	if (vcpu->svm->guest_cr4 & CR4_OSXSAVE)
+	if (vcpu->arch->guest_cr4 & CR4_OSXSAVE)
 		r->ecx |= CPUID_1_C_OSXSAVE;
 }
 
@@ -260,13 +260,13 @@ static void mend_topology(const struct vcpu *vcpu, uint32_t subleaf, struct cpui
 /* Sizes for an XCR0 come from the host, whose XCR0 is the guest's while it is loaded. */
 static void mend_xsave(uint32_t subleaf, struct cpuid_result *r)
 {
-	if (!svm_features.has_xsave) {
+	if (!host_features.has_xsave) {
 		*r = (struct cpuid_result){0, 0, 0, 0};
 	} else if (subleaf == 0) {
-		r->eax = (uint32_t)svm_features.xcr0;
+		r->eax = (uint32_t)host_features.xcr0;
 		r->ebx = cpuid(0xd, 0).ebx;
 		r->ecx = 512 + 64;
-		if (svm_features.xcr0 & XCR0_AVX)
+		if (host_features.xcr0 & XCR0_AVX)
 			r->ecx = basic[0xd].value[2].ebx + basic[0xd].value[2].eax;
 	} else if (subleaf == 1 && (r->eax & CPUID_D1_A_XSAVEC)) {
 		r->ebx = cpuid(0xd, 1).ebx;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The MSR policy: every MSR that a guest may read or write, in one table; all others are #GP. */
 #include "hypervisor/cpu/instructions.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/arch.h"
 #include "hypervisor/vm/policy.h"
 
 #define MTRR_CAP      0x508u /* 8 variable ranges, fixed ranges, write-combining */
@@ -38,7 +38,7 @@ static const struct msr_rule rules[] = {
     /* MTRRs: nested paging makes guest RAM write-back; kept for guests that check them. */
     {MSR_MTRR_CAP, MSR_MTRR_CAP, MSR_FIXED, MTRR_CAP},
     {MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, MSR_HANDLED, 0},
-    {MSR_MTRR_PHYS_BASE_0, MSR_MTRR_PHYS_BASE_0 + 2 * SVM_MTRR_VARIABLE_COUNT - 1, MSR_HANDLED, 0},
+    {MSR_MTRR_PHYS_BASE_0, MSR_MTRR_PHYS_BASE_0 + 2 * KEPT_MTRR_VARIABLE_COUNT - 1, MSR_HANDLED, 0},
     {MSR_MTRR_FIX_64K, MSR_MTRR_FIX_64K, MSR_HANDLED, 0},
     {MSR_MTRR_FIX_16K, MSR_MTRR_FIX_16K + 1, MSR_HANDLED, 0},
     {MSR_MTRR_FIX_4K, MSR_MTRR_FIX_4K + 7, MSR_HANDLED, 0},
@@ -81,7 +81,7 @@ static const struct msr_rule *find_rule(uint32_t msr)
 
 /* ---- MTRR ------------------------------------------------------------------------------------ */
 
-static uint64_t *kept_mtrr(struct svm_kept_msrs *kept, uint32_t msr)
+static uint64_t *kept_mtrr(struct kept_msrs *kept, uint32_t msr)
 {
 	if (msr == MSR_MTRR_DEF_TYPE)
 		return &kept->mtrr_def_type;
@@ -91,7 +91,7 @@ static uint64_t *kept_mtrr(struct svm_kept_msrs *kept, uint32_t msr)
 		return &kept->mtrr_fixed[1 + msr - MSR_MTRR_FIX_16K];
 	if (msr - MSR_MTRR_FIX_4K < 8)
 		return &kept->mtrr_fixed[3 + msr - MSR_MTRR_FIX_4K];
-	if (msr - MSR_MTRR_PHYS_BASE_0 < 2 * SVM_MTRR_VARIABLE_COUNT)
+	if (msr - MSR_MTRR_PHYS_BASE_0 < 2 * KEPT_MTRR_VARIABLE_COUNT)
 		return &kept->mtrr_variable[msr - MSR_MTRR_PHYS_BASE_0];
 	return NULL;
 }
@@ -127,27 +127,27 @@ static bool mtrr_is_valid(uint32_t msr, uint64_t value)
 
 static int read_handled(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-	struct svm_vcpu *svm = vcpu->svm;
-	uint64_t *mtrr = kept_mtrr(&svm->kept, msr);
+	struct arch_vcpu *arch = vcpu->arch;
+	uint64_t *mtrr = kept_mtrr(&arch->kept, msr);
 
 	switch (msr) {
 	case MSR_TSC:
-		*value = tsc_read() + svm->tsc_offset;
+		*value = tsc_read() + arch->tsc_offset;
 		return PH_OK;
 	case MSR_EFER:
-		*value = svm->vmcb->efer & ~EFER_SVME;
+		*value = arch->vmcb->efer & ~EFER_SVME;
 		return PH_OK;
 	case MSR_TSC_AUX:
-		*value = svm->tsc_aux;
+		*value = arch->tsc_aux;
 		return PH_OK;
 	case MSR_PAT:
-		*value = svm->vmcb->g_pat;
+		*value = arch->vmcb->g_pat;
 		return PH_OK;
 	case MSR_MCG_STATUS:
-		*value = svm->kept.mcg_status;
+		*value = arch->kept.mcg_status;
 		return PH_OK;
 	case MSR_HWCR:
-		*value = svm->kept.hwcr;
+		*value = arch->kept.hwcr;
 		return PH_OK;
 	case MSR_DEBUGCTL:
 		*value = 0;
@@ -163,10 +163,10 @@ static int read_handled(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 /* Timers were armed by the old TSC: have the core look at its deadline again. */
 static int write_tsc(struct vcpu *vcpu, uint64_t value)
 {
-	struct svm_vcpu *svm = vcpu->svm;
+	struct arch_vcpu *arch = vcpu->arch;
 
-	svm->tsc_offset = value - tsc_read();
-	svm->vmcb->tsc_offset = svm->tsc_offset;
+	arch->tsc_offset = value - tsc_read();
+	arch->vmcb->tsc_offset = arch->tsc_offset;
 	ph_vcpu_timer_expired(vcpu->ph);
 	return PH_OK;
 }
@@ -182,7 +182,7 @@ static int write_efer(struct vcpu *vcpu, uint64_t value)
 		return PH_GUEST_GP;
 	/* LMA follows LME and PG; what is written there is ignored. */
 	vmcb->efer = (value & ~EFER_LMA) | (old & EFER_LMA) | EFER_SVME;
-	svm_flush_tlb(vcpu);
+	arch_flush_tlb(vcpu);
 	return PH_OK;
 }
 
@@ -190,14 +190,14 @@ static int write_tsc_aux(struct vcpu *vcpu, uint64_t value)
 {
 	if (value >> 32)
 		return PH_GUEST_GP;
-	vcpu->svm->tsc_aux = value;
+	vcpu->arch->tsc_aux = value;
 	wrmsr(MSR_TSC_AUX, value);
 	return PH_OK;
 }
 
 static int write_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	uint64_t *mtrr = kept_mtrr(&vcpu->svm->kept, msr);
+	uint64_t *mtrr = kept_mtrr(&vcpu->arch->kept, msr);
 
 	if (!mtrr || !mtrr_is_valid(msr, value))
 		return PH_GUEST_GP;
@@ -207,7 +207,7 @@ static int write_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 static int write_handled(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	struct svm_vcpu *svm = vcpu->svm;
+	struct arch_vcpu *arch = vcpu->arch;
 
 	switch (msr) {
 	case MSR_TSC:
@@ -219,19 +219,19 @@ static int write_handled(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	case MSR_PAT:
 		if (!are_memory_types(value, true))
 			return PH_GUEST_GP;
-		svm->vmcb->g_pat = value;
-		svm_flush_tlb(vcpu);
+		arch->vmcb->g_pat = value;
+		arch_flush_tlb(vcpu);
 		return PH_OK;
 	case MSR_MCG_STATUS:
 		/* SDM vol. 3, "IA32_MCG_STATUS MSR": software may write 0 only. */
 		if (value)
 			return PH_GUEST_GP;
-		svm->kept.mcg_status = 0;
+		arch->kept.mcg_status = 0;
 		return PH_OK;
 	case MSR_HWCR:
 		if (value & ~HWCR_MASK)
 			return PH_GUEST_GP;
-		svm->kept.hwcr = value;
+		arch->kept.hwcr = value;
 		return PH_OK;
 	case MSR_DEBUGCTL:
 		return value & ~1ull ? PH_GUEST_GP : PH_OK;
@@ -251,7 +251,7 @@ static int write_apic_base(struct vcpu *vcpu, uint64_t value)
 	if (page >> policy_physical_bits())
 		return PH_GUEST_GP;
 	if (guest_pointer(vcpu->vm, page, 1)) {
-		svm_stop_error(vcpu, "not supported: APIC base %#llx lies in RAM",
+		exit_stop(vcpu, "not supported: APIC base %#llx lies in RAM",
 		    (unsigned long long)page);
 		return PH_OK;
 	}

@@ -97,27 +97,27 @@ static uint64_t platform_guest_tsc(struct ph_vcpu *ph, void *host)
 	const struct vcpu *vcpu = host;
 
 	(void)ph;
-	return tsc_read() + vcpu->svm->tsc_offset;
+	return tsc_read() + vcpu->arch->tsc_offset;
 }
 
 /* The timer stays on the pCPU where it was armed; expiry reaches the vCPU from anywhere. */
 static void platform_timer_arm(struct ph_vcpu *ph, void *host, uint64_t deadline)
 {
-	struct svm_vcpu *svm = ((struct vcpu *)host)->svm;
-	uint64_t now = tsc_read(), guest_now = now + svm->tsc_offset;
+	struct arch_vcpu *arch = ((struct vcpu *)host)->arch;
+	uint64_t now = tsc_read(), guest_now = now + arch->tsc_offset;
 	uint64_t at = now;
 
 	(void)ph;
 	/* One that the host's TSC never reaches stands at its end. */
 	if (deadline > guest_now && __builtin_add_overflow(now, deadline - guest_now, &at))
 		at = UINT64_MAX;
-	timer_set(&svm->timer, at);
+	timer_set(&arch->timer, at);
 }
 
 static void platform_timer_cancel(struct ph_vcpu *ph, void *host)
 {
 	(void)ph;
-	timer_cancel(&((struct vcpu *)host)->svm->timer);
+	timer_cancel(&((struct vcpu *)host)->arch->timer);
 }
 
 static void platform_init(struct ph_vcpu *ph, void *host)

@@ -5,7 +5,7 @@
 #include "hypervisor/lib/log.h"
 #include "hypervisor/lib/string.h"
 #include "hypervisor/sched/thread.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/arch.h"
 #include "hypervisor/vm/vendor.h"
 
 #define ROW_MAX 480u /* below LOG_LINE_MAX */
@@ -106,15 +106,15 @@ static void add_delivery(struct row *row)
 
 static void add_exits(struct row *row)
 {
-	const struct svm_vcpu *svm = row->vcpu->svm;
+	const struct arch_vcpu *arch = row->vcpu->arch;
 	uint32_t slot;
 
-	for (slot = 0; slot < SVM_EXIT_SLOTS; slot++) {
+	for (slot = 0; slot < EXIT_SLOT_COUNT; slot++) {
 		const char *name = vendor->slot_name(slot);
 
-		if (!svm->exit_count[slot])
+		if (!arch->exit_count[slot])
 			continue;
-		row_add(row, "exit_", name ? name : "other", svm->exit_count[slot]);
+		row_add(row, "exit_", name ? name : "other", arch->exit_count[slot]);
 	}
 }
 

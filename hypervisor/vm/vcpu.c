@@ -4,7 +4,7 @@
 #include "hypervisor/lib/string.h"
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/sched/thread.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/arch.h"
 #include "hypervisor/vm/vendor.h"
 
 /* ---- The thread ------------------------------------------------------------------------------ */
@@ -36,7 +36,7 @@ static void vcpu_main(void *arg)
 		if (thread_should_yield())
 			thread_yield();
 	}
-	timer_cancel(&vcpu->svm->timer);
+	timer_cancel(&vcpu->arch->timer);
 	if (__atomic_sub_fetch(&vm->running_vcpu_count, 1, __ATOMIC_ACQ_REL) == 0)
 		vm_finish(vm);
 }
@@ -128,8 +128,8 @@ int vcpu_create(struct vm *vm, uint32_t index, uint64_t npt_root, uint32_t pcpu)
 	vm->vcpus[index] = vcpu;
 	if (vendor->vcpu_create(vcpu, npt_root, vm->tsc_offset))
 		return -1;
-	vcpu->svm->timer.fn = timer_expired;
-	vcpu->svm->timer.arg = vcpu;
+	vcpu->arch->timer.fn = timer_expired;
+	vcpu->arch->timer.arg = vcpu;
 	if (create_ph(vcpu))
 		return -1;
 	return create_thread(vcpu, pcpu);

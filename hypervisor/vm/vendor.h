@@ -7,7 +7,7 @@
 
 /*
  * X(type, name, (arguments)).  The guest's registers are kept in the form of the VMCB's state-save
- * area for both (svm_vcpu.vmcb): SVM's processor works on it, VMX copies from and to the VMCS
+ * area for both (arch_vcpu.vmcb): SVM's processor works on it, VMX copies from and to the VMCS
  * around its exit handlers.  So decoder, page walk, CPUID, MSR, CR and I/O handlers exist once.
  */
 #define VENDOR_VERBS(X)                                                                            \

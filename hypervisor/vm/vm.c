@@ -10,7 +10,7 @@
 #include "hypervisor/main/host.h"
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/sched/thread.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/arch.h"
 #include "hypervisor/vm/policy.h"
 #include "hypervisor/vm/vcpu.h"
 #include "hypervisor/vm/vendor.h"

@@ -18,7 +18,7 @@
 #define VM_STOP_TEXT    96u
 
 struct thread;
-struct svm_vcpu;
+struct arch_vcpu;
 struct vmx_vcpu;
 
 /* ---- Configuration: filled by loader/, read-only afterwards --------------------------------- */
@@ -91,7 +91,7 @@ enum gpr {
 struct vcpu {
 	/* RAX and RSP live in the VMCB while the vCPU runs; use vcpu_gpr()/vcpu_set_gpr(). */
 	uint64_t gprs[GPR_COUNT];
-	struct svm_vcpu *svm;  /* of both vendors; see vendor.h */
+	struct arch_vcpu *arch;  /* of both vendors; see vendor.h */
 	void *apic_page, *pid; /* constant; the memory of libposthorn's part that hardware sees */
 	struct vmx_vcpu *vmx;  /* NULL on SVM */
 	struct ph_vcpu *ph;    /* constant after vm_create() */

@@ -127,9 +127,9 @@ static void cpu_check_features(void)
 
 	if (!vmx_features.pin) {
 		vmx_features = f;
-		svm_features.has_next_rip = true;
-		svm_features.has_decode_assists = true;
-		svm_features.has_pause_filter = f.secondary & SECONDARY_PAUSE_LOOP;
+		host_features.has_next_rip = true;
+		host_features.has_decode_assists = true;
+		host_features.has_pause_filter = f.secondary & SECONDARY_PAUSE_LOOP;
 		features_init_xsave();
 		log_features();
 	}

@@ -178,7 +178,7 @@ static void prepare(struct vcpu *vcpu, uint32_t reason)
 static void handle_shared(struct vcpu *vcpu, uint32_t reason)
 {
 	prepare(vcpu, reason);
-	svm_handle_exit(vcpu);
+	exit_handle(vcpu);
 	vmx_registers_store(vcpu);
 }
 
@@ -188,7 +188,7 @@ bool vmx_fast_ept(struct vcpu *vcpu)
 	    ph_apic_base_address(vcpu->ph))
 		return false;
 	prepare(vcpu, VMX_EXIT_EPT_VIOLATION);
-	if (!svm_fast_npf(vcpu))
+	if (!exit_fast_apic(vcpu))
 		return false;
 	vmx_registers_store(vcpu);
 	return true;
@@ -215,7 +215,7 @@ void vmx_exit_apic_write(struct vcpu *vcpu)
 
 static void exit_task_switch(struct vcpu *vcpu)
 {
-	svm_stop_error(vcpu, "not supported: task switch at %#llx",
+	exit_stop(vcpu, "not supported: task switch at %#llx",
 	    (unsigned long long)vmcs_read(VMCS_GUEST_RIP));
 }
 
@@ -223,7 +223,7 @@ static void exit_not_entered(struct vcpu *vcpu)
 {
 	uint32_t number = vcpu->vmx->instruction_error;
 
-	svm_stop_error(vcpu, "VM entry failed: VM-instruction error %u, %s", number,
+	exit_stop(vcpu, "VM entry failed: VM-instruction error %u, %s", number,
 	    vmx_instruction_error(number));
 }
 
@@ -254,7 +254,7 @@ static void handle_failed(struct vcpu *vcpu, uint32_t reason)
 	if ((reason & VMX_EXIT_BASIC_MASK) == VMX_EXIT_INVALID_GUEST_STATE)
 		vm_stop(vcpu->vm, VM_STOP_INVALID_STATE, 1, vmx_invalid_reason());
 	else
-		svm_stop_error(vcpu, "VM entry failed: reason %#x", reason);
+		exit_stop(vcpu, "VM entry failed: reason %#x", reason);
 }
 
 void vmx_handle_exit(struct vcpu *vcpu)
@@ -270,7 +270,7 @@ void vmx_handle_exit(struct vcpu *vcpu)
 	else if (reason < VMX_EXIT_SLOTS && translations[reason].code)
 		handle_shared(vcpu, reason);
 	else
-		svm_stop_error(vcpu, "not supported: exit %u (%s) at %#llx", reason,
+		exit_stop(vcpu, "not supported: exit %u (%s) at %#llx", reason,
 		    vmx_code_name(reason) ? vmx_code_name(reason) : "?",
 		    (unsigned long long)vmcs_read(VMCS_GUEST_RIP));
 }

@@ -129,7 +129,7 @@ void vmx_dump(const struct vcpu *vcpu)
 {
 	const struct vmx_vcpu *vmx = vcpu->vmx;
 
-	svm_dump(vcpu);
+	arch_dump(vcpu);
 	log_printf(
 	    "  VMX: last reason %#x, secondary controls %#x", vmx->exit_reason, vmx->secondary);
 }

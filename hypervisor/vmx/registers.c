@@ -85,8 +85,8 @@ static void load_control_registers(struct vcpu *vcpu)
 
 	/* The rest is as the shadow says, which is what the handlers left. */
 	vmcb->cr0 = (vmcb->cr0 & ~VMX_CR0_GUEST) | (vmcs_read(VMCS_GUEST_CR0) & VMX_CR0_GUEST);
-	vcpu->svm->guest_cr4 = (vcpu->svm->guest_cr4 & ~VMX_CR4_GUEST) | (cr4 & VMX_CR4_GUEST);
-	vmcb->cr4 = vcpu->svm->guest_cr4;
+	vcpu->arch->guest_cr4 = (vcpu->arch->guest_cr4 & ~VMX_CR4_GUEST) | (cr4 & VMX_CR4_GUEST);
+	vmcb->cr4 = vcpu->arch->guest_cr4;
 	vmcb->cr3 = vmcs_read(VMCS_GUEST_CR3);
 	vmcb->efer = vmcs_read(VMCS_GUEST_EFER);
 	vmcb->cr2 = cr2_read();
@@ -102,11 +102,11 @@ static void remember(struct vcpu *vcpu)
 	    .rflags = vmcb->rflags,
 	    .cr0 = vmcb->cr0,
 	    .cr3 = vmcb->cr3,
-	    .cr4 = vcpu->svm->guest_cr4,
+	    .cr4 = vcpu->arch->guest_cr4,
 	    .efer = vmcb->efer,
 	    .cr2 = vmcb->cr2,
 	    .dr6 = vmcb->dr6,
-	    .tsc_offset = vcpu->svm->tsc_offset,
+	    .tsc_offset = vcpu->arch->tsc_offset,
 	    .pat = vmcb->g_pat,
 	};
 }
@@ -142,7 +142,7 @@ static void store_pdptes(const struct vcpu *vcpu)
 	uint64_t pdptes[4] = {0, 0, 0, 0};
 	uint32_t i;
 
-	if (!(vmcb->cr0 & CR0_PG) || !(vcpu->svm->guest_cr4 & CR4_PAE) || (vmcb->efer & EFER_LMA))
+	if (!(vmcb->cr0 & CR0_PG) || !(vcpu->arch->guest_cr4 & CR4_PAE) || (vmcb->efer & EFER_LMA))
 		return;
 	guest_read(vcpu->vm, vmcb->cr3 & 0xffffffe0u, pdptes, sizeof(pdptes));
 	for (i = 0; i < 4; i++)
@@ -152,7 +152,7 @@ static void store_pdptes(const struct vcpu *vcpu)
 static void store_control_registers(struct vcpu *vcpu)
 {
 	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	uint64_t cr4 = vcpu->svm->guest_cr4;
+	uint64_t cr4 = vcpu->arch->guest_cr4;
 	uint32_t entry = vmx_features.entry & ~ENTRY_IA32E;
 
 	vmcs_write(VMCS_GUEST_CR0, (vmcb->cr0 & ~(CR0_CD | CR0_NW)) | CR0_FIXED);
@@ -173,8 +173,8 @@ static void store_rare(struct vcpu *vcpu)
 		cr2_write(vmcb->cr2);
 	if (vmcb->dr6 != seen->dr6)
 		dr6_write(vmcb->dr6);
-	if (vcpu->svm->tsc_offset != seen->tsc_offset)
-		vmcs_write(VMCS_TSC_OFFSET, vcpu->svm->tsc_offset);
+	if (vcpu->arch->tsc_offset != seen->tsc_offset)
+		vmcs_write(VMCS_TSC_OFFSET, vcpu->arch->tsc_offset);
 	if (vmcb->g_pat != seen->pat)
 		vmcs_write(VMCS_GUEST_PAT, vmcb->g_pat);
 }
@@ -194,7 +194,7 @@ void vmx_registers_store(struct vcpu *vcpu)
 		vmcs_write(VMCS_GUEST_RFLAGS, vmcb->rflags);
 	if (vmcb->rsp != seen->rsp)
 		vmcs_write(VMCS_GUEST_RSP, vmcb->rsp);
-	if (vmcb->cr0 != seen->cr0 || vcpu->svm->guest_cr4 != seen->cr4 || vmcb->efer != seen->efer)
+	if (vmcb->cr0 != seen->cr0 || vcpu->arch->guest_cr4 != seen->cr4 || vmcb->efer != seen->efer)
 		store_control_registers(vcpu);
 	store_rare(vcpu);
 	/* `seen` is filled in again by the next load. */
@@ -220,7 +220,7 @@ void vmx_registers_store_all(struct vcpu *vcpu)
 	vmcs_write(VMCS_GUEST_RFLAGS, vmcb->rflags);
 	vmcs_write(VMCS_GUEST_CR3, vmcb->cr3);
 	vmcs_write(VMCS_GUEST_PAT, vmcb->g_pat);
-	vmcs_write(VMCS_TSC_OFFSET, vcpu->svm->tsc_offset);
+	vmcs_write(VMCS_TSC_OFFSET, vcpu->arch->tsc_offset);
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
 	vmcs_write(VMCS_GUEST_ACTIVITY, 0);
 	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);

@@ -18,34 +18,34 @@ static void invvpid(uint16_t vpid)
 	__asm__ volatile("invvpid %0, %1" : : "m"(descriptor), "r"(1ull) : "cc", "memory");
 }
 
-/* svm_flush_tlb() was called, or the vCPU comes from another pCPU, whose flushes it has missed. */
+/* arch_flush_tlb() was called, or the vCPU comes from another pCPU, whose flushes it has missed. */
 static void flush(struct vcpu *vcpu, uint32_t pcpu)
 {
-	struct svm_vcpu *svm = vcpu->svm;
+	struct arch_vcpu *arch = vcpu->arch;
 
 	if (vmx_features.has_vpid)
 		invvpid(vcpu->vmx->vpid);
-	svm->asid_generation = 1;
-	svm->asid_pcpu = pcpu;
+	arch->asid_generation = 1;
+	arch->asid_pcpu = pcpu;
 }
 
 /* ---- Entry ----------------------------------------------------------------------------------- */
 
-static void record_exit(struct svm_vcpu *svm, uint32_t reason, uint64_t rip)
+static void record_exit(struct arch_vcpu *arch, uint32_t reason, uint64_t rip)
 {
-	struct svm_last_exit *last = &svm->last_exits[svm->exit_total++ % SVM_LAST_EXITS];
+	struct last_exit *last = &arch->last_exits[arch->exit_total++ % LAST_EXIT_COUNT];
 	uint32_t slot = reason & VMX_EXIT_BASIC_MASK;
 
 	last->code = reason;
 	last->rip = rip;
-	svm->exit_count[slot < VMX_REASON_NOT_ENTERED ? slot : VMX_REASON_NOT_ENTERED]++;
+	arch->exit_count[slot < VMX_REASON_NOT_ENTERED ? slot : VMX_REASON_NOT_ENTERED]++;
 }
 
 static bool enter_once(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = vcpu->vmx;
 
-	if (vmx_run(vcpu->gprs, &vcpu->svm->vmcb->rax, vmx->is_launched)) {
+	if (vmx_run(vcpu->gprs, &vcpu->arch->vmcb->rax, vmx->is_launched)) {
 		vmx->is_launched = true;
 		vmx->exit_reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
 		return true;
@@ -58,17 +58,17 @@ static bool enter_once(struct vcpu *vcpu)
 void vmx_enter(struct ph_vcpu *ph, void *host)
 {
 	struct vcpu *vcpu = host;
-	struct svm_vcpu *svm = vcpu->svm;
+	struct arch_vcpu *arch = vcpu->arch;
 	struct vmx_vcpu *vmx = vcpu->vmx;
 	uint32_t pcpu = cpu_index();
 
 	(void)ph;
-	if (svm->asid_generation == 0 || svm->asid_pcpu != pcpu)
+	if (arch->asid_generation == 0 || arch->asid_pcpu != pcpu)
 		flush(vcpu, pcpu);
 	if (vmx->deadline != VMX_NO_DEADLINE || !vmx->has_long_timer)
 		vmx_timer_set(vmx);
 	enter_once(vcpu);
-	record_exit(svm, vmx->exit_reason, vmcs_read(VMCS_GUEST_RIP));
+	record_exit(arch, vmx->exit_reason, vmcs_read(VMCS_GUEST_RIP));
 }
 
 void vmx_enter_traced(struct ph_vcpu *ph, void *host)
@@ -96,7 +96,7 @@ static bool fast_skip(void)
 static bool fast_wrmsr(struct vcpu *vcpu)
 {
 	uint32_t msr = (uint32_t)vcpu->gprs[GPR_RCX];
-	uint64_t value = vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vcpu->svm->vmcb->rax;
+	uint64_t value = vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vcpu->arch->vmcb->rax;
 	uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
 
 	if (((msr < MSR_X2APIC_FIRST || msr > MSR_X2APIC_LAST) && msr != MSR_TSC_DEADLINE) ||
@@ -162,7 +162,7 @@ bool vmx_fast_exit(struct ph_vcpu *ph, void *host)
 	case VMX_EXIT_VMCALL:
 		if (!fast_skip())
 			return false;
-		svm_vmcall(vcpu);
+		exit_vmcall(vcpu);
 		return true;
 	case VMX_EXIT_INTERRUPT_WINDOW:
 	case VMX_EXIT_NMI_WINDOW:
@@ -249,7 +249,7 @@ void vmx_load_state(struct vcpu *vcpu)
 		vmx_setup_vmcs(vcpu);
 	load_host();
 	vmx_timer_load(vcpu);
-	state_load(vcpu->svm);
+	state_load(vcpu->arch);
 	load_msrs(vmcb);
 	if (vmx->is_dirty) {
 		vmx_registers_store_all(vcpu);
@@ -265,7 +265,7 @@ void vmx_save_state(struct vcpu *vcpu)
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 
 	vmx_timer_put(vcpu);
-	state_save(vcpu->svm);
+	state_save(vcpu->arch);
 	save_msrs(vmcb);
 	vmcb->cr2 = cr2_read();
 	vmcb->dr6 = dr6_read();

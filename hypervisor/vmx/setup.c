@@ -124,7 +124,7 @@ void vmx_set_delivery(struct ph_vcpu *ph, void *host, enum ph_delivery delivery)
 	vmcs_write(VMCS_MSR_BITMAP, is_x2apic ? vmx_msr_bitmap_x2apic : vmx_msr_bitmap);
 	vmcs_write(VMCS_EPT_POINTER,
 	    (is_page ? vcpu->vm->apic_root : vmx->nested_root) | EPTP_WB_4_LEVELS);
-	svm_flush_tlb(vcpu);
+	arch_flush_tlb(vcpu);
 }
 
 static enum ph_delivery least(enum ph_delivery a, enum ph_delivery b)
@@ -153,12 +153,12 @@ void vmx_vcpu_reset(struct vcpu *vcpu, bool init)
 		vmx_segments_load(vcpu);
 	}
 	vcpu->vmx->is_dirty = true;
-	svm_vcpu_reset(vcpu, init);
+	arch_vcpu_reset(vcpu, init);
 }
 
 void vmx_vcpu_boot(struct vcpu *vcpu, const struct boot_state *state)
 {
-	svm_vcpu_boot(vcpu, state);
+	arch_vcpu_boot(vcpu, state);
 	vcpu->vmx->is_dirty = true;
 }
 
@@ -166,7 +166,7 @@ void vmx_vcpu_start(struct vcpu *vcpu, uint8_t vector)
 {
 	vmx_registers_load(vcpu);
 	vmx_segments_load(vcpu);
-	svm_vcpu_start(vcpu, vector);
+	arch_vcpu_start(vcpu, vector);
 	vcpu->vmx->is_dirty = true;
 	vmx_registers_store_all(vcpu);
 }
@@ -190,5 +190,8 @@ int vmx_vcpu_create(struct vcpu *vcpu, uint64_t nested_root, uint64_t tsc_offset
 	vmx->is_new = true;
 	vmx->is_dirty = true;
 	vmx->deadline = VMX_NO_DEADLINE;
-	return svm_vcpu_create(vcpu, nested_root, tsc_offset);
+	if (arch_vcpu_create(vcpu, tsc_offset))
+		return -1;
+	arch_vcpu_reset(vcpu, false);
+	return 0;
 }

@@ -2,9 +2,9 @@
 /* The local APIC timer's deadline: VMX-preemption timer while the vCPU runs, else a host timer. */
 #include "hypervisor/vmx/vmx.h"
 
-static uint64_t host_deadline(const struct svm_vcpu *svm, uint64_t deadline)
+static uint64_t host_deadline(const struct arch_vcpu *arch, uint64_t deadline)
 {
-	uint64_t now = tsc_read(), guest_now = now + svm->tsc_offset;
+	uint64_t now = tsc_read(), guest_now = now + arch->tsc_offset;
 	uint64_t host;
 
 	if (deadline <= guest_now)
@@ -16,14 +16,14 @@ static uint64_t host_deadline(const struct svm_vcpu *svm, uint64_t deadline)
 void vmx_timer_arm(struct ph_vcpu *ph, void *host, uint64_t deadline)
 {
 	struct vcpu *vcpu = host;
-	uint64_t at = host_deadline(vcpu->svm, deadline);
+	uint64_t at = host_deadline(vcpu->arch, deadline);
 
 	(void)ph;
 	if (vmx_features.has_timer)
 		vcpu->vmx->deadline = at;
 	/* Not on a pCPU (saved state is being loaded): vmx_timer_load() will take it over. */
 	if (!vmx_features.has_timer || running_vcpu() != vcpu)
-		timer_set(&vcpu->svm->timer, at);
+		timer_set(&vcpu->arch->timer, at);
 }
 
 void vmx_timer_cancel(struct ph_vcpu *ph, void *host)
@@ -32,7 +32,7 @@ void vmx_timer_cancel(struct ph_vcpu *ph, void *host)
 
 	(void)ph;
 	vcpu->vmx->deadline = VMX_NO_DEADLINE;
-	timer_cancel(&vcpu->svm->timer);
+	timer_cancel(&vcpu->arch->timer);
 }
 
 /*
@@ -66,12 +66,12 @@ void vmx_timer_exit(struct vcpu *vcpu)
 void vmx_timer_put(struct vcpu *vcpu)
 {
 	if (vcpu->vmx->deadline != VMX_NO_DEADLINE && !vm_is_stopping(vcpu->vm))
-		timer_set(&vcpu->svm->timer, vcpu->vmx->deadline);
+		timer_set(&vcpu->arch->timer, vcpu->vmx->deadline);
 }
 
 void vmx_timer_load(struct vcpu *vcpu)
 {
 	/* Not queued any more: it has expired and says so by a request. */
-	if (vcpu->vmx->deadline != VMX_NO_DEADLINE && !timer_cancel(&vcpu->svm->timer))
+	if (vcpu->vmx->deadline != VMX_NO_DEADLINE && !timer_cancel(&vcpu->arch->timer))
 		vcpu->vmx->deadline = VMX_NO_DEADLINE;
 }

@@ -3,7 +3,7 @@
 #ifndef HYPERVISOR_VMX_VMX_H
 #define HYPERVISOR_VMX_VMX_H
 
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/arch.h"
 #include "hypervisor/vm/vendor.h"
 #include "x86/vmcs.h"
 
@@ -76,7 +76,7 @@ struct vmx_vcpu {
 };
 
 #define VMX_EXIT_SLOTS 66u /* one a basic reason; the last: entry failed, or unknown */
-_Static_assert(VMX_EXIT_SLOTS <= SVM_EXIT_SLOTS, "exit_count");
+_Static_assert(VMX_EXIT_SLOTS <= EXIT_SLOT_COUNT, "exit_count");
 #define VMX_REASON_NOT_ENTERED 65u
 
 static inline uint64_t vmcs_read(uint64_t field)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hypervisor/svm/decode.c: lengths, MMIO operands and arithmetic flags, against tables and the CPU. */
+/* hypervisor/vm/decode.c: lengths, MMIO operands and arithmetic flags, against tables and the CPU. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "hypervisor/svm/decode.h"
+#include "hypervisor/vm/decode.h"
 #include "x86/msr.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

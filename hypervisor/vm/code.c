@@ -2,7 +2,7 @@
 /* The guest's instruction at RIP: fetched, decoded, and remembered for the next exit there. */
 #include "hypervisor/lib/string.h"
 #include "hypervisor/mm/memory.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/arch.h"
 
 #define CODE_COUNT (1u << CODE_SHIFT)
 #define LAST_WORD  (DECODE_MAX_LENGTH - sizeof(uint64_t))
@@ -26,10 +26,10 @@ static inline uint64_t code_linear(const struct vcpu *vcpu)
 	return vcpu_is_long64(vcpu) ? vmcb->rip : (uint32_t)(vmcb->cs.base + vmcb->rip);
 }
 
-static inline struct code *code_slot(const struct svm_vcpu *svm, uint64_t linear)
+static inline struct code *code_slot(const struct arch_vcpu *arch, uint64_t linear)
 {
 	/* Fibonacci hashing: neighbours go to different slots. */
-	return &svm->code[linear * 0x9e3779b97f4a7c15ull >> (64 - CODE_SHIFT)];
+	return &arch->code[linear * 0x9e3779b97f4a7c15ull >> (64 - CODE_SHIFT)];
 }
 
 static inline bool walk_holds(const struct walk_memory *walk)
@@ -121,19 +121,19 @@ static __attribute__((noinline)) const struct code *code_read(struct vcpu *vcpu,
 const struct code *code_at_rip(struct vcpu *vcpu)
 {
 	uint64_t linear = code_linear(vcpu);
-	struct code *code = code_slot(vcpu->svm, linear);
+	struct code *code = code_slot(vcpu->arch, linear);
 
 	if (vcpu_is_long64(vcpu) && code_holds(code, vcpu_vmcb(vcpu)))
 		return code;
 	return code_read(vcpu, code, linear);
 }
 
-void code_forget(struct svm_vcpu *svm)
+void code_forget(struct arch_vcpu *arch)
 {
 	uint32_t i;
 
 	for (i = 0; i < CODE_COUNT; i++)
-		svm->code[i].host = NULL;
+		arch->code[i].host = NULL;
 }
 
 void code_print(struct vcpu *vcpu, char *text)
@@ -155,14 +155,14 @@ uint64_t instruction_length(struct vcpu *vcpu)
 	const struct code *code;
 	char text[2 * DECODE_MAX_LENGTH + 1];
 
-	if (svm_features.has_next_rip && vmcb->next_rip)
+	if (host_features.has_next_rip && vmcb->next_rip)
 		return vmcb->next_rip - vmcb->rip;
 	code = code_at_rip(vcpu);
 	if (!code)
 		return 0;
 	if (!code->in.length) {
 		code_print(vcpu, text);
-		svm_stop_error(vcpu, "unknown instruction %s behind exit %#llx", text,
+		exit_stop(vcpu, "unknown instruction %s behind exit %#llx", text,
 		    (unsigned long long)vmcb->exit_code);
 	}
 	return code->in.length;

@@ -1,43 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What there is to say of a vCPU when it, or the host, has gone wrong. */
 #include "hypervisor/lib/log.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/arch.h"
 #include "x86/apic.h"
 #include "x86/pid.h"
 #include "hypervisor/vm/vendor.h"
-
-#define UPPER_HALF 0xffffffff00000000ull
-
-/* Order and wording: APM vol. 2, "Canonicalization and Consistency Checks". */
-const char *svm_invalid_reason(const struct vmcb *vmcb)
-{
-	bool is_paging = vmcb->cr0 & CR0_PG;
-	bool is_long = (vmcb->efer & EFER_LME) && is_paging;
-
-	if (!(vmcb->efer & EFER_SVME))
-		return "EFER.SVME is zero";
-	if ((vmcb->cr0 & CR0_NW) && !(vmcb->cr0 & CR0_CD))
-		return "CR0.CD is zero and CR0.NW is set";
-	if (vmcb->cr0 & UPPER_HALF)
-		return "CR0[63:32] are not zero";
-	if (vmcb->dr6 & UPPER_HALF)
-		return "DR6[63:32] are not zero";
-	if (vmcb->dr7 & UPPER_HALF)
-		return "DR7[63:32] are not zero";
-	if (is_long && !(vmcb->cr4 & CR4_PAE))
-		return "EFER.LME and CR0.PG are set and CR4.PAE is zero";
-	if (is_long && !(vmcb->cr0 & CR0_PE))
-		return "EFER.LME and CR0.PG are set and CR0.PE is zero";
-	if (is_long && (vmcb->cs.attributes & VMCB_SEG_L) && (vmcb->cs.attributes & VMCB_SEG_DB))
-		return "EFER.LME, CR0.PG, CR4.PAE, CS.L and CS.D are all set";
-	if (!(vmcb->intercept_4 & VMCB_VMRUN))
-		return "the VMRUN intercept is zero";
-	if (!vmcb->guest_asid)
-		return "ASID is zero";
-	if (vmcb->cr4 & UPPER_HALF)
-		return "CR4 reserved bits are set";
-	return "CR3, CR4, EFER or EVENTINJ has reserved bits set";
-}
 
 static void dump_segment(const char *name, const struct vmcb_segment *segment)
 {
@@ -74,13 +41,13 @@ static void dump_control(const struct vmcb *vmcb)
 	    (unsigned long long)vmcb->interrupt_state);
 }
 
-static void dump_exits(const struct svm_vcpu *svm)
+static void dump_exits(const struct arch_vcpu *arch)
 {
-	uint64_t count = svm->exit_total < SVM_LAST_EXITS ? svm->exit_total : SVM_LAST_EXITS;
+	uint64_t count = arch->exit_total < LAST_EXIT_COUNT ? arch->exit_total : LAST_EXIT_COUNT;
 	uint64_t i;
 
-	for (i = svm->exit_total - count; i < svm->exit_total; i++) {
-		const struct svm_last_exit *exit = &svm->last_exits[i % SVM_LAST_EXITS];
+	for (i = arch->exit_total - count; i < arch->exit_total; i++) {
+		const struct last_exit *exit = &arch->last_exits[i % LAST_EXIT_COUNT];
 		const char *name = vendor->code_name(exit->code);
 
 		log_printf("  exit %llu: %llx (%s) at rip %016llx", (unsigned long long)i,
@@ -124,7 +91,7 @@ static void dump_apic(const struct vcpu *vcpu)
 	log_printf("  pid control %016llx", (unsigned long long)pid->control);
 }
 
-void svm_dump(const struct vcpu *vcpu)
+void arch_dump(const struct vcpu *vcpu)
 {
 	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
 
@@ -138,5 +105,5 @@ void svm_dump(const struct vcpu *vcpu)
 	dump_segment("gdtr", &vmcb->gdtr);
 	dump_segment("idtr", &vmcb->idtr);
 	dump_apic(vcpu);
-	dump_exits(vcpu->svm);
+	dump_exits(vcpu->arch);
 }

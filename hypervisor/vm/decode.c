@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Instruction decoder and arithmetic for exits; pure functions, tested hosted. */
-#include "hypervisor/svm/decode.h"
+#include "hypervisor/vm/decode.h"
 #include "x86/msr.h"
 
 /* What follows an opcode (SDM vol. 2, appendix A, "Opcode Map"). */

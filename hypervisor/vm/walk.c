@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest's own page tables, walked in software: for instruction bytes and string operands. */
 #include "hypervisor/lib/string.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/arch.h"
 
 #define PAGE_BYTES      4096u
 #define LONG_PHYS_MASK  0x000ffffffffff000ull

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Nested page faults: accesses to the local APIC and the IOAPIC pages, and to nowhere. */
 #include "hypervisor/board/board.h"
-#include "hypervisor/svm/decode.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/decode.h"
+#include "hypervisor/vm/arch.h"
 
 #define PAGE_BYTES 4096u
 #define BYTES_MASK(bytes) (~0ull >> (64 - 8 * (bytes)))
@@ -163,7 +163,7 @@ static void stop_unsupported(struct vcpu *vcpu, uint64_t gpa)
 	char text[2 * DECODE_MAX_LENGTH + 1];
 
 	code_print(vcpu, text);
-	svm_stop_error(vcpu, "unsupported MMIO instruction %s at %#llx", text,
+	exit_stop(vcpu, "unsupported MMIO instruction %s at %#llx", text,
 	    (unsigned long long)gpa);
 }
 
@@ -172,7 +172,7 @@ static void emulate(struct vcpu *vcpu, const struct code *code, uint64_t gpa)
 	if (!code->is_mmio || gpa % PAGE_BYTES + code->access.bytes > PAGE_BYTES)
 		stop_unsupported(vcpu, gpa);
 	else if (perform(vcpu, &code->in, &code->access, gpa))
-		svm_skip(vcpu, code->in.length);
+		exit_skip(vcpu, code->in.length);
 }
 
 /* True: this fault is not an access that can be emulated, and has been dealt with. */
@@ -180,23 +180,23 @@ static bool handle_odd_fault(struct vcpu *vcpu, uint64_t info, uint64_t gpa)
 {
 	if ((vcpu_vmcb(vcpu)->exit_int_info & (VMCB_EVENT_VALID | SVM_EVENT_UNTAKEN)) ==
 	    VMCB_EVENT_VALID) {
-		svm_stop_error(vcpu, "event delivered through %#llx, which is not RAM",
+		exit_stop(vcpu, "event delivered through %#llx, which is not RAM",
 		    (unsigned long long)gpa);
 		return true;
 	}
 	if (info & NPF_TABLE_WALK) {
-		svm_stop_error(vcpu, "page table at %#llx, which is not RAM",
+		exit_stop(vcpu, "page table at %#llx, which is not RAM",
 		    (unsigned long long)gpa);
 		return true;
 	}
 	if (guest_pointer(vcpu->vm, gpa, 1)) {
-		svm_stop_error(vcpu, "nested page fault %#llx in RAM at %#llx",
+		exit_stop(vcpu, "nested page fault %#llx in RAM at %#llx",
 		    (unsigned long long)info, (unsigned long long)gpa);
 		return true;
 	}
 	if (info & NPF_FETCH) {
 		/* All ones: FF FF is no instruction. */
-		svm_inject(vcpu, VECTOR_UD);
+		exit_inject(vcpu, VECTOR_UD);
 		return true;
 	}
 	return false;
@@ -214,11 +214,11 @@ static void store_to_apic(struct vcpu *vcpu, const struct code *code, uint32_t o
 
 	ph_apic_mmio_write(vcpu->ph, offset, 4,
 	    (uint32_t)(access->has_immediate ? code->in.immediate : vcpu_gpr(vcpu, access->reg)));
-	svm_skip_plain(vcpu, code->in.length, code->mode);
+	exit_skip_plain(vcpu, code->in.length, code->mode);
 }
 
 /* The local APIC's page: the common case, and all that is handled with IRQs off. */
-bool svm_fast_npf(struct vcpu *vcpu)
+bool exit_fast_apic(struct vcpu *vcpu)
 {
 	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	const struct code *code;
@@ -235,7 +235,7 @@ bool svm_fast_npf(struct vcpu *vcpu)
 	return true;
 }
 
-void svm_exit_npf(struct vcpu *vcpu)
+void exit_nested_fault(struct vcpu *vcpu)
 {
 	uint64_t info = vcpu_vmcb(vcpu)->exit_info_1;
 	uint64_t gpa = vcpu_vmcb(vcpu)->exit_info_2;

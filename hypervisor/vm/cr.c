@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Control registers that the hypervisor watches: CR0, CR4, CR8 and XCR0. */
-#include "hypervisor/svm/decode.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/decode.h"
+#include "hypervisor/vm/arch.h"
 #include "hypervisor/vm/policy.h"
 
 /* CR0 bits that exist; the others below bit 32 are ignored, those above raise #GP. */
@@ -49,7 +49,7 @@ static bool cr_decode(struct vcpu *vcpu, struct cr_access *access)
 	char text[2 * DECODE_MAX_LENGTH + 1];
 	const struct code *code;
 
-	if (svm_features.has_decode_assists && svm_features.has_next_rip &&
+	if (host_features.has_decode_assists && host_features.has_next_rip &&
 	    (vmcb->exit_info_1 & CR_ACCESS_MOV)) {
 		access->kind = CR_MOV;
 		access->gpr = vmcb->exit_info_1 & CR_ACCESS_GPR_MASK;
@@ -61,7 +61,7 @@ static bool cr_decode(struct vcpu *vcpu, struct cr_access *access)
 		return false;
 	if (!code->in.length || !cr_classify(&code->in, access)) {
 		code_print(vcpu, text);
-		svm_stop_error(vcpu, "not supported: control-register access %s", text);
+		exit_stop(vcpu, "not supported: control-register access %s", text);
 		return false;
 	}
 	return true;
@@ -73,6 +73,28 @@ static uint64_t cr_operand(const struct vcpu *vcpu, const struct cr_access *acce
 	uint64_t value = vcpu_gpr(vcpu, access->gpr);
 
 	return vcpu_is_long64(vcpu) ? value : (uint32_t)value;
+}
+
+/* ---- PAE paging: whoever turns it on loads the PDPTEs (SDM vol. 3, "PDPTE Registers") --------- */
+
+#define CR0_PDPTE_BITS   (CR0_CD | CR0_NW | CR0_PG)
+#define CR4_PDPTE_BITS   (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
+#define PAE_ROOT_MASK    0xffffffe0ull
+#define PDPTE_RESERVED   0x1e6ull /* and those above a physical address */
+
+/* As MOV to CR0 or CR4 loads them; one that is present with a reserved bit set raises #GP. */
+static bool pdptes_are_valid(const struct vcpu *vcpu)
+{
+	uint64_t reserved = PDPTE_RESERVED | ~0ull << policy_physical_bits();
+	uint64_t pdptes[4];
+	uint32_t i;
+
+	if (!guest_read(vcpu->vm, vcpu_vmcb(vcpu)->cr3 & PAE_ROOT_MASK, pdptes, sizeof(pdptes)))
+		return false;
+	for (i = 0; i < 4; i++)
+		if ((pdptes[i] & PTE_P) && (pdptes[i] & reserved))
+			return false;
+	return true;
 }
 
 /* ---- CR0 ------------------------------------------------------------------------------------- */
@@ -115,16 +137,18 @@ static void write_cr0(struct vcpu *vcpu, const struct cr_access *access)
 	uint64_t value = cr0_wanted(vcpu, access);
 	uint64_t changed = value ^ vmcb->cr0;
 
-	if (!cr0_is_valid(vcpu, value)) {
-		svm_inject_error(vcpu, VECTOR_GP, 0);
+	if (!cr0_is_valid(vcpu, value) ||
+	    ((changed & CR0_PDPTE_BITS) && (value & CR0_PG) && (vmcb->cr4 & CR4_PAE) &&
+	        !(vmcb->efer & EFER_LME) && !pdptes_are_valid(vcpu))) {
+		exit_inject_error(vcpu, VECTOR_GP, 0);
 		return;
 	}
 	if (vmcb->efer & EFER_LME)
 		vmcb->efer = value & CR0_PG ? vmcb->efer | EFER_LMA : vmcb->efer & ~EFER_LMA;
 	if (changed & CR0_TLB_BITS)
-		svm_flush_tlb(vcpu);
+		arch_flush_tlb(vcpu);
 	/* Before the new CR0: the length belongs to the mode that the instruction ran in. */
-	svm_skip(vcpu, access->length);
+	exit_skip(vcpu, access->length);
 	vmcb->cr0 = (value & CR0_BITS) | CR0_ET;
 }
 
@@ -144,22 +168,24 @@ static bool cr4_is_valid(const struct vmcb *vmcb, uint64_t old, uint64_t value)
 
 static void write_cr4(struct vcpu *vcpu, const struct cr_access *access)
 {
-	struct svm_vcpu *svm = vcpu->svm;
+	struct arch_vcpu *arch = vcpu->arch;
 	uint64_t value = cr_operand(vcpu, access);
-	uint64_t old = svm->guest_cr4;
+	uint64_t old = arch->guest_cr4;
 
-	if (!cr4_is_valid(svm->vmcb, old, value)) {
-		svm_inject_error(vcpu, VECTOR_GP, 0);
+	if (!cr4_is_valid(arch->vmcb, old, value) ||
+	    (((old ^ value) & CR4_PDPTE_BITS) && (value & CR4_PAE) && (arch->vmcb->cr0 & CR0_PG) &&
+	        !(arch->vmcb->efer & EFER_LMA) && !pdptes_are_valid(vcpu))) {
+		exit_inject_error(vcpu, VECTOR_GP, 0);
 		return;
 	}
-	svm->guest_cr4 = value;
-	svm->vmcb->cr4 = value | CR4_MCE;
+	arch->guest_cr4 = value;
+	arch->vmcb->cr4 = value | CR4_MCE;
 	if ((old ^ value) & CR4_TLB_BITS)
-		svm_flush_tlb(vcpu);
-	svm_skip(vcpu, access->length);
+		arch_flush_tlb(vcpu);
+	exit_skip(vcpu, access->length);
 }
 
-void svm_exit_cr(struct vcpu *vcpu)
+void exit_cr(struct vcpu *vcpu)
 {
 	struct cr_access access;
 
@@ -174,13 +200,13 @@ void svm_exit_cr(struct vcpu *vcpu)
 		break;
 	case VMEXIT_CR_WRITE(8):
 		if (ph_cr8_write(vcpu->ph, cr_operand(vcpu, &access)) != PH_OK)
-			svm_inject_error(vcpu, VECTOR_GP, 0);
+			exit_inject_error(vcpu, VECTOR_GP, 0);
 		else
-			svm_skip(vcpu, access.length);
+			exit_skip(vcpu, access.length);
 		break;
 	default: /* a read of CR4 */
-		vcpu_set_gpr(vcpu, access.gpr, vcpu->svm->guest_cr4);
-		svm_skip(vcpu, access.length);
+		vcpu_set_gpr(vcpu, access.gpr, vcpu->arch->guest_cr4);
+		exit_skip(vcpu, access.length);
 		break;
 	}
 }
@@ -188,28 +214,28 @@ void svm_exit_cr(struct vcpu *vcpu)
 /* SDM vol. 2, "XSETBV". */
 static bool xcr0_is_valid(uint64_t value)
 {
-	return (value & XCR0_X87) && !(value & ~svm_features.xcr0) &&
+	return (value & XCR0_X87) && !(value & ~host_features.xcr0) &&
 	    (!(value & XCR0_AVX) || (value & XCR0_SSE));
 }
 
-void svm_exit_xsetbv(struct vcpu *vcpu)
+void exit_xsetbv(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	uint64_t value = vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vmcb->rax;
 	uint64_t length;
 
-	if (!(vcpu->svm->guest_cr4 & CR4_OSXSAVE)) {
-		svm_inject(vcpu, VECTOR_UD);
+	if (!(vcpu->arch->guest_cr4 & CR4_OSXSAVE)) {
+		exit_inject(vcpu, VECTOR_UD);
 		return;
 	}
 	if (vmcb->cpl || (uint32_t)vcpu->gprs[GPR_RCX] || !xcr0_is_valid(value)) {
-		svm_inject_error(vcpu, VECTOR_GP, 0);
+		exit_inject_error(vcpu, VECTOR_GP, 0);
 		return;
 	}
 	length = instruction_length(vcpu);
 	if (!length)
 		return;
-	vcpu->svm->xcr0 = value;
+	vcpu->arch->xcr0 = value;
 	__asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
-	svm_skip(vcpu, length);
+	exit_skip(vcpu, length);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Port accesses: IN, OUT and their string forms. */
 #include "hypervisor/board/board.h"
-#include "hypervisor/svm/decode.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/decode.h"
+#include "hypervisor/vm/arch.h"
 
 /* Elements of a REP string access in one exit, so that interrupts get their turn. */
 #define IO_BURST 64u
@@ -90,7 +90,7 @@ static bool io_linear(struct vcpu *vcpu, const struct vmcb_segment *segment, uin
 	*linear = (uint32_t)*linear;
 	if (offset + bytes - 1 <= segment->limit)
 		return true;
-	svm_inject_error(vcpu, number == DECODE_SS ? VECTOR_SS : VECTOR_GP, 0);
+	exit_inject_error(vcpu, number == DECODE_SS ? VECTOR_SS : VECTOR_GP, 0);
 	return false;
 }
 
@@ -113,7 +113,7 @@ static bool io_element(struct vcpu *vcpu, const struct io *io, uint64_t linear)
 			board_io_write(vcpu->vm, vcpu, io->port, io->bytes, value);
 	}
 	if (!is_ok)
-		svm_inject_page_fault(vcpu, fault, error);
+		exit_inject_page_fault(vcpu, fault, error);
 	return is_ok;
 }
 
@@ -153,7 +153,7 @@ static bool io_string(struct vcpu *vcpu, const struct io *io)
 	return !io->is_repeat || !(vcpu_gpr(vcpu, GPR_RCX) & mask);
 }
 
-void svm_exit_io(struct vcpu *vcpu)
+void exit_io(struct vcpu *vcpu)
 {
 	struct io io = io_decode(vcpu_vmcb(vcpu));
 
@@ -163,5 +163,5 @@ void svm_exit_io(struct vcpu *vcpu)
 	} else {
 		io_plain(vcpu, &io);
 	}
-	svm_skip(vcpu, io.next_rip - vcpu_vmcb(vcpu)->rip);
+	exit_skip(vcpu, io.next_rip - vcpu_vmcb(vcpu)->rip);
 }

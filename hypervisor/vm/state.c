@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The registers that both vendors leave to software: FPU, XCR0, DR0 to DR3, TSC_AUX. */
 #include "hypervisor/cpu/instructions.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/arch.h"
 
 /* The XSAVE area (SDM vol. 1, "Legacy Region of an XSAVE Area", "XSAVE Header"). */
 struct xsave_area {
@@ -19,8 +19,8 @@ _Static_assert(offsetof(struct xsave_area, xstate_bv) == 512, "XSAVE Header");
 
 #define INITIAL_FCW 0x037fu
 
-/* Whose FPU state each pCPU's registers hold, if svm->fpu_pcpu says the same; by the pCPU itself. */
-static struct svm_vcpu *fpu_owners[PCPU_MAX];
+/* Whose FPU state each pCPU's registers hold, if arch->fpu_pcpu says the same; by the pCPU itself. */
+static struct arch_vcpu *fpu_owners[PCPU_MAX];
 
 static void xsetbv0(uint64_t value)
 {
@@ -35,16 +35,16 @@ static uint64_t xgetbv0(void)
 	return (uint64_t)high << 32 | low;
 }
 
-static void fpu_save(struct svm_vcpu *svm)
+static void fpu_save(struct arch_vcpu *arch)
 {
-	if (!svm_features.has_xsave) {
-		__asm__ volatile("fxsave64 (%0)" : : "r"(svm->fpu_area) : "memory");
+	if (!host_features.has_xsave) {
+		__asm__ volatile("fxsave64 (%0)" : : "r"(arch->fpu_area) : "memory");
 		return;
 	}
 	/* Read it back: QEMU 7.2 does not know the XSETBV intercept, and the guest sets it alone. */
-	svm->xcr0 = xgetbv0();
-	xsetbv0(svm_features.xcr0);
-	__asm__ volatile("xsave64 (%0)" : : "r"(svm->fpu_area), "a"((uint32_t)svm_features.xcr0),
+	arch->xcr0 = xgetbv0();
+	xsetbv0(host_features.xcr0);
+	__asm__ volatile("xsave64 (%0)" : : "r"(arch->fpu_area), "a"((uint32_t)host_features.xcr0),
 			 "d"(0) : "memory");
 }
 
@@ -63,49 +63,49 @@ static bool x87_is_initial(const struct xsave_area *area)
  * loaded one has QEMU (7.2 and later) rewrite the first CPU's mode flags from whatever CPU this is,
  * without a lock.  With one thread for each CPU that undoes a VM entry or exit there.
  */
-static void fpu_load(struct svm_vcpu *svm)
+static void fpu_load(struct arch_vcpu *arch)
 {
-	struct xsave_area *area = svm->fpu_area;
+	struct xsave_area *area = arch->fpu_area;
 
-	if (!svm_features.has_xsave) {
+	if (!host_features.has_xsave) {
 		__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 		return;
 	}
 	if (x87_is_initial(area))
 		area->xstate_bv &= ~XCR0_X87;
-	xsetbv0(svm_features.xcr0);
-	__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((uint32_t)svm_features.xcr0), "d"(0)
+	xsetbv0(host_features.xcr0);
+	__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((uint32_t)host_features.xcr0), "d"(0)
 			 : "memory");
 }
 
 /* The state may still be in the registers: the vCPU left this pCPU, and no other came here since. */
-static void fpu_claim(struct svm_vcpu *svm)
+static void fpu_claim(struct arch_vcpu *arch)
 {
 	uint32_t pcpu = cpu_index();
 
-	if (fpu_owners[pcpu] != svm || svm->fpu_pcpu != pcpu)
-		fpu_load(svm);
-	fpu_owners[pcpu] = svm;
-	svm->fpu_pcpu = pcpu;
-	if (svm_features.has_xsave)
-		xsetbv0(svm->xcr0);
+	if (fpu_owners[pcpu] != arch || arch->fpu_pcpu != pcpu)
+		fpu_load(arch);
+	fpu_owners[pcpu] = arch;
+	arch->fpu_pcpu = pcpu;
+	if (host_features.has_xsave)
+		xsetbv0(arch->xcr0);
 }
 
-void state_load(struct svm_vcpu *svm)
+void state_load(struct arch_vcpu *arch)
 {
-	fpu_claim(svm);
-	__asm__ volatile("movq %0, %%dr0" : : "r"(svm->dr[0]));
-	__asm__ volatile("movq %0, %%dr1" : : "r"(svm->dr[1]));
-	__asm__ volatile("movq %0, %%dr2" : : "r"(svm->dr[2]));
-	__asm__ volatile("movq %0, %%dr3" : : "r"(svm->dr[3]));
-	wrmsr(MSR_TSC_AUX, svm->tsc_aux);
+	fpu_claim(arch);
+	__asm__ volatile("movq %0, %%dr0" : : "r"(arch->dr[0]));
+	__asm__ volatile("movq %0, %%dr1" : : "r"(arch->dr[1]));
+	__asm__ volatile("movq %0, %%dr2" : : "r"(arch->dr[2]));
+	__asm__ volatile("movq %0, %%dr3" : : "r"(arch->dr[3]));
+	wrmsr(MSR_TSC_AUX, arch->tsc_aux);
 }
 
-void state_save(struct svm_vcpu *svm)
+void state_save(struct arch_vcpu *arch)
 {
-	fpu_save(svm);
-	__asm__ volatile("movq %%dr0, %0" : "=r"(svm->dr[0]));
-	__asm__ volatile("movq %%dr1, %0" : "=r"(svm->dr[1]));
-	__asm__ volatile("movq %%dr2, %0" : "=r"(svm->dr[2]));
-	__asm__ volatile("movq %%dr3, %0" : "=r"(svm->dr[3]));
+	fpu_save(arch);
+	__asm__ volatile("movq %%dr0, %0" : "=r"(arch->dr[0]));
+	__asm__ volatile("movq %%dr1, %0" : "=r"(arch->dr[1]));
+	__asm__ volatile("movq %%dr2, %0" : "=r"(arch->dr[2]));
+	__asm__ volatile("movq %%dr3, %0" : "=r"(arch->dr[3]));
 }

@@ -19,23 +19,23 @@ static void queue_exception(struct vcpu *vcpu, uint8_t vector, bool has_error, u
 		vm_stop(vcpu->vm, VM_STOP_TRIPLE_FAULT, 1, NULL);
 }
 
-void svm_inject(struct vcpu *vcpu, uint8_t vector)
+void exit_inject(struct vcpu *vcpu, uint8_t vector)
 {
 	queue_exception(vcpu, vector, false, 0);
 }
 
-void svm_inject_error(struct vcpu *vcpu, uint8_t vector, uint32_t error)
+void exit_inject_error(struct vcpu *vcpu, uint8_t vector, uint32_t error)
 {
 	queue_exception(vcpu, vector, true, error);
 }
 
-void svm_inject_page_fault(struct vcpu *vcpu, uint64_t linear, uint32_t error)
+void exit_inject_page_fault(struct vcpu *vcpu, uint64_t linear, uint32_t error)
 {
 	vcpu_vmcb(vcpu)->cr2 = linear;
 	queue_exception(vcpu, VECTOR_PF, true, error);
 }
 
-void svm_stop_error(struct vcpu *vcpu, const char *format, ...)
+void exit_stop(struct vcpu *vcpu, const char *format, ...)
 {
 	char text[VM_STOP_TEXT];
 	va_list arguments;
@@ -51,10 +51,10 @@ static void end_step(struct vcpu *vcpu)
 {
 	vcpu_vmcb(vcpu)->dr6 |= DR6_BS;
 	if (!ph_vcpu_exception_exit(vcpu->ph, VECTOR_DB))
-		svm_inject(vcpu, VECTOR_DB);
+		exit_inject(vcpu, VECTOR_DB);
 }
 
-void svm_skip(struct vcpu *vcpu, uint64_t length)
+void exit_skip(struct vcpu *vcpu, uint64_t length)
 {
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	bool is_step = vmcb->rflags & RFLAGS_TF;
@@ -74,7 +74,7 @@ static void skip_decoded(struct vcpu *vcpu)
 	uint64_t length = instruction_length(vcpu);
 
 	if (length)
-		svm_skip(vcpu, length);
+		exit_skip(vcpu, length);
 }
 
 /* ---- Handlers -------------------------------------------------------------------------------- */
@@ -94,7 +94,7 @@ static void exit_interrupted(struct vcpu *vcpu)
 		return;
 	code = code_at_rip(vcpu);
 	if (code && code->in.length && code->in.opcode == OPCODE_HLT) {
-		svm_skip(vcpu, code->in.length);
+		exit_skip(vcpu, code->in.length);
 		ph_vcpu_halt(vcpu->ph);
 	}
 }
@@ -113,7 +113,7 @@ static void exit_exception(struct vcpu *vcpu)
 		vmcb->cr2 = vmcb->exit_info_2;
 	/* INT3 and INTO are traps, intercepted before them. */
 	if (vector == 3 || vector == 4)
-		vmcb->rip += svm_features.has_next_rip ? vmcb->next_rip - vmcb->rip : 1;
+		vmcb->rip += host_features.has_next_rip ? vmcb->next_rip - vmcb->rip : 1;
 	queue_exception(vcpu, vector, has_error, has_error ? (uint32_t)vmcb->exit_info_1 : 0);
 }
 
@@ -129,7 +129,7 @@ static void exit_cpuid(struct vcpu *vcpu)
 	if (!length)
 		return;
 	policy_cpuid(vcpu);
-	svm_skip(vcpu, length);
+	exit_skip(vcpu, length);
 }
 
 static void exit_hlt(struct vcpu *vcpu)
@@ -138,7 +138,7 @@ static void exit_hlt(struct vcpu *vcpu)
 
 	if (!length)
 		return;
-	svm_skip(vcpu, length);
+	exit_skip(vcpu, length);
 	ph_vcpu_halt(vcpu->ph);
 }
 
@@ -166,12 +166,12 @@ static void exit_msr(struct vcpu *vcpu)
 	if (!length)
 		return;
 	if (access_msr(vcpu, vcpu_vmcb(vcpu)->exit_info_1 & 1) == PH_OK)
-		svm_skip(vcpu, length);
+		exit_skip(vcpu, length);
 	else
-		svm_inject_error(vcpu, VECTOR_GP, 0);
+		exit_inject_error(vcpu, VECTOR_GP, 0);
 }
 
-void svm_vmcall(struct vcpu *vcpu)
+void exit_vmcall(struct vcpu *vcpu)
 {
 	vcpu_vmcb(vcpu)->rax = VMMCALL_NO_SUCH_CALL;
 }
@@ -182,8 +182,8 @@ static void exit_vmmcall(struct vcpu *vcpu)
 
 	if (!length)
 		return;
-	svm_vmcall(vcpu);
-	svm_skip(vcpu, length);
+	exit_vmcall(vcpu);
+	exit_skip(vcpu, length);
 }
 
 static void exit_pause(struct vcpu *vcpu)
@@ -196,7 +196,7 @@ static void exit_pause(struct vcpu *vcpu)
 		return;
 	}
 	/* Alone again: no more exits until svm_load_state() decides anew. */
-	if (!svm_features.has_pause_filter) {
+	if (!host_features.has_pause_filter) {
 		vmcb->intercept_3 &= ~VMCB_PAUSE;
 		vmcb->clean &= ~VMCB_CLEAN_INTERCEPTS;
 	}
@@ -206,12 +206,12 @@ static void exit_pause(struct vcpu *vcpu)
 
 static void exit_undefined(struct vcpu *vcpu)
 {
-	svm_inject(vcpu, VECTOR_UD);
+	exit_inject(vcpu, VECTOR_UD);
 }
 
 static void exit_protection(struct vcpu *vcpu)
 {
-	svm_inject_error(vcpu, VECTOR_GP, 0);
+	exit_inject_error(vcpu, VECTOR_GP, 0);
 }
 
 /* The caches are shared with the host and coherent: nothing to write back for one guest. */
@@ -239,10 +239,10 @@ struct exit_rule {
 
 /* Codes below SVM_EXIT_DIRECT_COUNT. */
 static const struct exit_rule exit_rules[SVM_EXIT_DIRECT_COUNT] = {
-    [VMEXIT_CR_READ(4)] = {svm_exit_cr, "cr4_read"},
-    [VMEXIT_CR_WRITE(0)] = {svm_exit_cr, "cr0_write"},
-    [VMEXIT_CR_WRITE(4)] = {svm_exit_cr, "cr4_write"},
-    [VMEXIT_CR_WRITE(8)] = {svm_exit_cr, "cr8_write"},
+    [VMEXIT_CR_READ(4)] = {exit_cr, "cr4_read"},
+    [VMEXIT_CR_WRITE(0)] = {exit_cr, "cr0_write"},
+    [VMEXIT_CR_WRITE(4)] = {exit_cr, "cr4_write"},
+    [VMEXIT_CR_WRITE(8)] = {exit_cr, "cr8_write"},
     [VMEXIT_INTR] = {exit_interrupted, "intr"},
     [VMEXIT_NMI] = {exit_interrupted, "nmi"},
     [VMEXIT_INIT] = {exit_interrupted, "init"},
@@ -254,7 +254,7 @@ static const struct exit_rule exit_rules[SVM_EXIT_DIRECT_COUNT] = {
     [VMEXIT_PAUSE] = {exit_pause, "pause"},
     [VMEXIT_HLT] = {exit_hlt, "hlt"},
     [VMEXIT_INVLPGA] = {exit_undefined, "invlpga"},
-    [VMEXIT_IOIO] = {svm_exit_io, "ioio"},
+    [VMEXIT_IOIO] = {exit_io, "ioio"},
     [VMEXIT_MSR] = {exit_msr, "msr"},
     [VMEXIT_SHUTDOWN] = {exit_shutdown, "shutdown"},
     [VMEXIT_VMRUN] = {exit_undefined, "vmrun"},
@@ -267,7 +267,7 @@ static const struct exit_rule exit_rules[SVM_EXIT_DIRECT_COUNT] = {
     [VMEXIT_WBINVD] = {exit_cache, "wbinvd"},
     [VMEXIT_MONITOR] = {exit_undefined, "monitor"},
     [VMEXIT_MWAIT] = {exit_undefined, "mwait"},
-    [VMEXIT_XSETBV] = {svm_exit_xsetbv, "xsetbv"},
+    [VMEXIT_XSETBV] = {exit_xsetbv, "xsetbv"},
     [VMEXIT_RDPRU] = {exit_undefined, "rdpru"},
     [VMEXIT_INVLPGB] = {exit_undefined, "invlpgb"},
     [VMEXIT_INVLPGB_ILLEGAL] = {exit_undefined, "invlpgb_illegal"},
@@ -301,12 +301,12 @@ const char *svm_code_name(uint64_t code)
 	return svm_exit_name(svm_exit_slot(code));
 }
 
-void svm_handle_exit(struct vcpu *vcpu)
+void exit_handle(struct vcpu *vcpu)
 {
 	uint64_t code = vcpu_vmcb(vcpu)->exit_code;
 
 	if (code == VMEXIT_NPF)
-		svm_exit_npf(vcpu);
+		exit_nested_fault(vcpu);
 	else if (code < SVM_EXIT_DIRECT_COUNT && exit_rules[code].handle)
 		exit_rules[code].handle(vcpu);
 	else if (is_exception(code))
@@ -314,5 +314,5 @@ void svm_handle_exit(struct vcpu *vcpu)
 	else if (svm_exit_slot(code) == SVM_EXIT_INVALID_SLOT)
 		exit_invalid(vcpu);
 	else
-		svm_stop_error(vcpu, "not supported: exit %#llx", (unsigned long long)code);
+		exit_stop(vcpu, "not supported: exit %#llx", (unsigned long long)code);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Nested page tables: the guest's RAM, in 2 MB pages where it can be, mapped once and for good. */
 #include "hypervisor/mm/memory.h"
-#include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/arch.h"
 
 #define NPT_ENTRIES  512u
 #define NPT_PHYS(e)  ((e) & 0x000ffffffffff000ull)
