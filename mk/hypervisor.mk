@@ -28,10 +28,3 @@ hypervisor: $(BUILD)/posthorn.elf ## build the hypervisor's image
 hypervisor-selftest: $(BUILD)/posthorn-selftest.elf ## build the kernel's self-test image
 ALL_TARGETS += $(BUILD)/posthorn.elf $(BUILD)/posthorn-selftest.elf
 
-# Lines for tools/run-tests: NAME SECONDS COMMAND.
-HV_SELFTEST_RUN := hypervisor/selftest/run.sh $(BUILD)/posthorn-selftest.elf
-.PHONY: hypervisor-check
-hypervisor-check: $(BUILD)/posthorn-selftest.elf ## run the kernel's self-test on 1, 2 and 4 CPUs, and its panics
-	$(Q)for n in 1 2 4; do echo "kernel/$$n-cpus 70 $(HV_SELFTEST_RUN) $$n"; done >$(BUILD)/kernel.list
-	$(Q)for e in panic fault overflow; do echo "kernel/$$e 70 $(HV_SELFTEST_RUN) 2 $$e"; done >>$(BUILD)/kernel.list
-	$(Q)tools/run-tests -l $(BUILD)/kernel-logs $(BUILD)/kernel.list

@@ -51,6 +51,7 @@ guests() {
 }
 
 boots() {
+	local end
 	# The long ones first: the short ones fill the gaps.
 	echo "boot/soak 500 LIMIT=490 tests/boot/soak.sh"
 	echo "boot/linux-8 200 LIMIT=190 tests/boot/linux.sh 8 2"
@@ -66,6 +67,10 @@ boots() {
 	echo "boot/interrupt 90 tests/boot/interrupt.sh"
 	echo "boot/trace 110 tests/boot/trace.sh"
 	echo "boot/kernel-selftest 60 tests/boot/kernel-selftest.sh"
+	for end in panic fault overflow; do
+		echo "boot/kernel-$end 60 tests/boot/kernel-selftest.sh $end"
+	done
+	echo "boot/panic 70 tests/boot/panic.sh"
 }
 
 # Every mode at least once, Linux in the fastest. Bochs boots slowly: many guests to one boot.

@@ -30,6 +30,10 @@ void exception_print(const struct exception_frame *f)
 	log_printf("panic: r9 =%016lx r10=%016lx r11=%016lx r12=%016lx", f->r9, f->r10, f->r11,
 	    f->r12);
 	log_printf("panic: r13=%016lx r14=%016lx r15=%016lx", f->r13, f->r14, f->r15);
+}
+
+void exception_print_control(void)
+{
 	log_printf("panic: cr0=%016lx cr2=%016lx cr3=%016lx cr4=%016lx", cr0_read(), cr2_read(),
 	    cr3_read(), cr4_read());
 }

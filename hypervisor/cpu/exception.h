@@ -19,6 +19,8 @@ struct exception_frame {
 void exception_handle(const struct exception_frame *frame);
 /* Print the registers.  Any context. */
 void exception_print(const struct exception_frame *frame);
+/* The control registers of this pCPU. */
+void exception_print_control(void);
 /* True for addresses within the image's code. */
 bool exception_is_code(uint64_t address);
 

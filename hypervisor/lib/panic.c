@@ -88,9 +88,13 @@ void panic_with_frame(const struct exception_frame *frame, const char *format, v
 	vsnprintf(reason, sizeof(reason), format, arguments);
 	log_printf("panic: %s", reason);
 	print_thread();
+	__asm__ volatile("movq %%rsp, %0" : "=r"(rsp));
+	/* A call has spoilt most registers; where it came from is what it can say. */
 	if (frame != NULL)
 		exception_print(frame);
-	__asm__ volatile("movq %%rsp, %0" : "=r"(rsp));
+	else
+		log_printf("panic: rip=%016lx rsp=%016lx", (uint64_t)__builtin_return_address(0), rsp);
+	exception_print_control();
 	print_trace_of_calls(frame != NULL ? frame->rsp : rsp);
 	virt_panic_dump();
 	trace_dump_last();

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands on the control channel: focus NAME, stop, tables, trace. */
+/* Commands on the control channel: focus NAME, stop, tables, panic, trace. */
 #include <stdbool.h>
 
 #include "hypervisor/lib/log.h"
+#include "hypervisor/lib/panic.h"
 #include "hypervisor/lib/spinlock.h"
 #include "hypervisor/lib/string.h"
 #include "hypervisor/main/control.h"
@@ -83,8 +84,10 @@ static void execute(const char *text)
 		print_all_tables();
 	else if (strcmp(text, "trace") == 0)
 		trace_dump();
+	else if (strcmp(text, "panic") == 0)
+		panic("asked for by the control channel");
 	else
-		log_printf("unknown command \"%s\"; there are: focus NAME, stop, tables, trace", text);
+		log_printf("unknown command \"%s\"; there are: focus NAME, stop, tables, trace, panic", text);
 }
 
 void control_execute(void)

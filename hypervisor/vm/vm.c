@@ -272,10 +272,8 @@ void vm_finish(struct vm *vm)
 
 void virt_panic_dump(void)
 {
-	const struct vcpu *vcpu = running_vcpu();
+	uint32_t i;
 
-	if (vcpu)
-		vendor->dump(vcpu);
-	else
-		log_printf("no vCPU was running here");
+	for (i = 0; i < vm_count(); i++)
+		dump_vcpus(vm_by_index(i));
 }
