@@ -256,11 +256,14 @@ static void svm_nmi_blocked_again(struct ph_vcpu *vcpu)
 /* The next entry steps again if an NMI still waits. */
 static void svm_nmi_export(struct ph_vcpu *vcpu, struct nmi_state *state)
 {
+	/* An IRET with NMIs open concerns nobody. */
+	bool awaits_iret = vcpu->nmi_awaits_iret && vcpu->events.nmi_masked;
+
 	svm_step_end(vcpu);
 	*state = (struct nmi_state){
 	    .is_masked = vcpu->events.nmi_masked,
-	    .awaits_iret = vcpu->nmi_awaits_iret,
-	    .iret_rip = vcpu->nmi_awaits_iret ? vcpu->nmi_iret_rip : 0,
+	    .awaits_iret = awaits_iret,
+	    .iret_rip = awaits_iret ? vcpu->nmi_iret_rip : 0,
 	};
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Check the Debian packages that `make run` or `make test` needs; install what is missing when
-# that can be done without asking, else print the one command and stop: deps.sh run|test
+# that can be done without asking, else print the one command and stop: deps.sh run|test|...
 set -eu
 
 build='gcc make libc6-dev binutils libarchive-dev libcjson-dev'
@@ -11,8 +11,12 @@ test="$run libcmocka-dev g++ grub-common grub-pc-bin xorriso mtools expect"
 case ${1:-} in
 run) packages=$run ;;
 test) packages=$test ;;
+fuzz) packages="$build clang-14 libclang-rt-14-dev" ;;
+coverage) packages="$build libcmocka-dev gcovr" ;;
+deb) packages="$build debhelper lintian" ;;
+api-doc) packages="make doxygen" ;;
 *)
-	echo "usage: deps.sh run|test" >&2
+	echo "usage: deps.sh run|test|fuzz|coverage|deb|api-doc" >&2
 	exit 64
 	;;
 esac

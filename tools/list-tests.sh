@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Print the tests for tools/run-tests: list-tests.sh quick|full|long. Programs come in the variables
-# UNIT_TESTS and ASAN_TESTS, the guests from guests/LIST; BUILD is the build folder.
+# UNIT_TESTS, ASAN_TESTS and FUZZ_REPLAYS, the guests from guests/LIST; BUILD is the build folder.
 set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -10,6 +10,15 @@ unit() {
 	local program
 	for program in ${UNIT_TESTS:-}; do echo "unit/$(basename "$program") 120 $program"; done
 	for program in ${ASAN_TESTS:-}; do echo "asan/$(basename "$program") 180 $program"; done
+}
+
+# Each fuzz target on its corpus.
+fuzz() {
+	local program name
+	for program in ${FUZZ_REPLAYS:-}; do
+		name=${program##*/replay_}
+		echo "fuzz/$name 120 $program tests/fuzz/corpus/$name"
+	done
 }
 
 checks() {
@@ -108,6 +117,7 @@ long)
 	;;
 quick)
 	unit
+	fuzz
 	checks
 	cli
 	;;
@@ -116,6 +126,7 @@ full)
 	boots
 	guests
 	unit
+	fuzz
 	checks
 	cli
 	;;

@@ -110,7 +110,7 @@ static const struct header *table_at(uint64_t phys)
 {
 	const struct header *table;
 
-	if (phys == 0 || phys + TABLE_MAX_BYTES > 1ull << 32)
+	if (phys == 0 || phys > (1ull << 32) - TABLE_MAX_BYTES)
 		return NULL;
 	table = virt_of(phys);
 	if (table->length < sizeof(*table) || table->length > TABLE_MAX_BYTES ||

@@ -253,6 +253,32 @@ static void generation_wraps_without_touching_the_state(void **state)
 	harness_destroy();
 }
 
+/* Found by fuzzing: an interrupt or an NMI had an error code, or none, as the stack would have it. */
+static void only_an_exception_has_an_error_code(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		const struct ph_event *event = &script.taken[2 * i + 1];
+
+		assert_true(ph_vcpu_queue_exception(vcpu, 13, true, 0x18));
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+		assert_true(script.taken[2 * i].has_error);
+		if (i == 0)
+			ph_vcpu_nmi(vcpu);
+		else if (i == 1)
+			post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
+		else
+			vcpu->lapic.extint_pending = true;
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+		assert_int_equal(event->kind, i == 0 ? PH_EVENT_NMI : PH_EVENT_INTR);
+		assert_false(event->has_error);
+		assert_int_equal(event->error, 0);
+	}
+	harness_destroy();
+}
+
 static void queue_in_enter(struct ph_vcpu *vcpu, uint32_t nth)
 {
 	if (nth == 0)
@@ -307,6 +333,215 @@ static void fast_exit_s_own_interrupt_opens_a_window_if_it_must_wait(void **stat
 	assert_int_equal(script.taken_count, 0);
 	assert_true(ph_vcpu_wants_window(vcpu));
 	harness_destroy();
+}
+
+/* What came inside a fast-path exit: each kind must make the next entry choose anew. */
+enum fast_event { FAST_NMI_LATCHED, FAST_EXTINT, FAST_PIC, FAST_LOST, FAST_NOTHING };
+static enum fast_event fast_event;
+
+static void event_in_enter(struct ph_vcpu *vcpu, uint32_t nth)
+{
+	if (nth)
+		return;
+	switch (fast_event) {
+	case FAST_NMI_LATCHED:
+		ph_vcpu_nmi_unblocked(vcpu);
+		break;
+	case FAST_EXTINT: /* the thermal LVT in ExtINT mode */
+		ph_apic_mmio_write(vcpu, APIC_LVT_THERM, 4, APIC_DELIVERY_EXTINT << 8);
+		source_lvt_deliver(vcpu, APIC_LVT_THERM);
+		break;
+	case FAST_PIC:
+		ph_apic_mmio_write(vcpu, APIC_LVT_LINT0, 4, APIC_DELIVERY_EXTINT << 8);
+		break;
+	case FAST_LOST:
+	case FAST_NOTHING:
+		break;
+	}
+}
+
+static void raise_pic(struct ph_vm *vm)
+{
+	ph_pic_write(vm, 0x20, 0x11);
+	ph_pic_write(vm, 0x21, 0x20);
+	ph_pic_write(vm, 0x21, 0x04);
+	ph_pic_write(vm, 0x21, 0x01);
+	assert_int_equal(ph_gsi_set(vm, 3, 0, true), PH_OK);
+}
+
+static void what_a_fast_exit_brings_goes_in_with_the_next_entry(void **state)
+{
+	static const struct {
+		const char *what;
+		enum fast_event event;
+		uint32_t taken_count;
+		enum ph_event_kind kind;
+		uint8_t vector;
+	} rows[] = {
+	    {"an NMI whose predecessor has ended", FAST_NMI_LATCHED, 1, PH_EVENT_NMI, 2},
+	    {"an ExtINT message: the 8259's spurious vector", FAST_EXTINT, 1, PH_EVENT_INTR, 0x07},
+	    {"LINT0 opened to the 8259", FAST_PIC, 1, PH_EVENT_INTR, 0x23},
+	    {"an exception that was not delivered", FAST_LOST, 1, PH_EVENT_EXCEPTION, 6},
+	    {"nothing", FAST_NOTHING, 0, PH_EVENT_NONE, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ph_vcpu *vcpu = prepare();
+
+		print_message("  %s\n", rows[i].what);
+		fast_event = rows[i].event;
+		script.fast_count = 1;
+		script.inside = event_in_enter;
+		if (fast_event == FAST_NMI_LATCHED) {
+			vcpu->events.nmi_masked = true;
+			ph_vcpu_nmi(vcpu);
+		}
+		if (fast_event == FAST_PIC)
+			raise_pic(harness.vm);
+		if (fast_event == FAST_LOST) {
+			/* The first enter() does not take it. */
+			vcpu->events.lost = (struct event){.kind = EVENT_EXCEPTION, .vector = 6};
+			script.takes_events = false;
+			assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+			assert_int_equal(vcpu->counters.reinjected_count, 2);
+			assert_int_equal(script.enter_count, 2);
+			harness_destroy();
+			continue;
+		}
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+		assert_int_equal(script.enter_count, 2);
+		assert_int_equal(script.taken_count, rows[i].taken_count);
+		assert_int_equal(script.taken[0].kind, rows[i].kind);
+		assert_int_equal(script.taken[0].vector, rows[i].vector);
+		harness_destroy();
+	}
+}
+
+static void without_a_fast_path_each_exit_is_handed_up(void **state)
+{
+	static struct ph_platform platform;
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	platform = harness_platform;
+	platform.fast_exit = NULL;
+	vcpu->platform = &platform;
+	script.fast_count = 5;
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.enter_count, 1);
+	harness_destroy();
+}
+
+static void each_request_is_served_once(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	ph_apic_mmio_write(vcpu, APIC_LVT_LINT0, 4, 0x61);
+	post_request(vcpu, REQUEST_SMI | REQUEST_EXTINT);
+	ph_vcpu_lint(vcpu, 0, true);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(harness_host(vcpu)->smi_count, 1);
+	/* ExtINT before what the APIC has: its INTR pin takes no part in priorities. */
+	assert_int_equal(script.taken_count, 2);
+	assert_int_equal(script.taken[0].vector, 0x07);
+	assert_int_equal(script.taken[1].vector, 0x61);
+	harness_destroy();
+}
+
+/* SDM vol. 3, "Typical BSP Initialization Sequence": the BSP goes on at once after INIT. */
+static void init_of_the_bsp_does_not_wait_for_sipi(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	ph_vcpu_halt(vcpu);
+	post_request(vcpu, REQUEST_INIT);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(harness_host(vcpu)->init_count, 1);
+	assert_int_equal(harness_host(vcpu)->sleep_count, 0);
+	assert_int_equal(vcpu->activity, ACTIVITY_ACTIVE);
+	harness_destroy();
+}
+
+/* HLT ends at once when an exception or a cut-short event is still to be delivered. */
+static void an_event_of_the_vcpu_s_own_ends_halt(void **state)
+{
+	(void)state;
+	for (uint32_t is_lost = 0; is_lost < 2; is_lost++) {
+		struct ph_vcpu *vcpu = prepare();
+		struct event event = {.kind = EVENT_EXCEPTION, .vector = 6};
+
+		ph_vcpu_halt(vcpu);
+		if (is_lost)
+			vcpu->events.lost = event;
+		else
+			vcpu->events.exception = event;
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+		assert_int_equal(harness_host(vcpu)->sleep_count, 0);
+		assert_int_equal(script.taken[0].vector, 6);
+		harness_destroy();
+	}
+}
+
+/* docs/ordering.md, blocking: what comes between the last look and the announcement is seen. */
+static struct ph_vcpu *race_vcpu;
+static enum { RACE_POST, RACE_REQUEST, RACE_NOTHING } sleep_race;
+
+static uint64_t race_irq_save(void)
+{
+	struct ph_vcpu *vcpu = race_vcpu;
+
+	race_vcpu = NULL;
+	if (vcpu && sleep_race == RACE_POST)
+		post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
+	else if (vcpu && sleep_race == RACE_REQUEST)
+		ph_vcpu_request(vcpu, 1);
+	return harness_platform.irq_save();
+}
+
+static void wake_with_a_request(struct ph_vcpu *vcpu)
+{
+	ph_vcpu_request(vcpu, 2);
+}
+
+static void what_comes_while_the_sleep_is_announced_ends_it(void **state)
+{
+	static const struct {
+		enum ph_run result;
+		uint32_t sleep_count, request;
+	} rows[] = {
+	    [RACE_POST] = {PH_RUN_EXIT, 0, 0},
+	    [RACE_REQUEST] = {PH_RUN_REQUEST, 0, 1},
+	    [RACE_NOTHING] = {PH_RUN_REQUEST, 1, 2},
+	};
+	static uint8_t memory[256] __attribute__((aligned(64)));
+	static struct ph_platform platform;
+	struct ph_pcpu *pcpu;
+
+	(void)state;
+	platform = harness_platform;
+	platform.irq_save = race_irq_save;
+	for (uint32_t i = 0; i < 3; i++) {
+		struct ph_vcpu *vcpu = prepare();
+
+		/* Devices post: the wake list's lock is taken on the way to sleep. */
+		memset(memory, 0, sizeof(memory));
+		pcpu = ph_pcpu_init(memory, &platform, 0);
+		vcpu->vm->config.pcpus = &pcpu;
+		vcpu->platform = &platform;
+		race_vcpu = vcpu;
+		sleep_race = i;
+		harness.on_sleep = wake_with_a_request;
+		ph_vcpu_halt(vcpu);
+		assert_int_equal(ph_vcpu_run(vcpu), rows[i].result);
+		assert_int_equal(harness_host(vcpu)->sleep_count, rows[i].sleep_count);
+		assert_int_equal(ph_vcpu_take_requests(vcpu), rows[i].request);
+		assert_int_equal(vcpu->shared.blocked, BLOCKED_NO);
+		harness_destroy();
+	}
 }
 
 static void host_requests_come_out_before_the_guest_runs(void **state)
@@ -475,9 +710,16 @@ int main(void)
 	    cmocka_unit_test(late_event_abandons_the_entry_and_its_choice),
 	    cmocka_unit_test(fast_exit_enters_again_without_leaving_in_guest),
 	    cmocka_unit_test(generation_wraps_without_touching_the_state),
+	    cmocka_unit_test(only_an_exception_has_an_error_code),
 	    cmocka_unit_test(exception_from_a_fast_exit_is_delivered),
 	    cmocka_unit_test(fast_exit_s_own_interrupt_goes_in_with_the_next_entry),
 	    cmocka_unit_test(fast_exit_s_own_interrupt_opens_a_window_if_it_must_wait),
+	    cmocka_unit_test(what_a_fast_exit_brings_goes_in_with_the_next_entry),
+	    cmocka_unit_test(without_a_fast_path_each_exit_is_handed_up),
+	    cmocka_unit_test(each_request_is_served_once),
+	    cmocka_unit_test(init_of_the_bsp_does_not_wait_for_sipi),
+	    cmocka_unit_test(an_event_of_the_vcpu_s_own_ends_halt),
+	    cmocka_unit_test(what_comes_while_the_sleep_is_announced_ends_it),
 	    cmocka_unit_test(host_requests_come_out_before_the_guest_runs),
 	    cmocka_unit_test(halt_ends_by_what_the_manual_lists),
 	    cmocka_unit_test(pending_interrupt_means_no_sleep_at_all),

@@ -249,6 +249,61 @@ static void guest_s_own_single_step_is_not_swallowed(void **state)
 	harness_destroy();
 }
 
+/* A trap of the guest's own debug registers, at the instruction that we step: it is the guest's. */
+static void a_breakpoint_at_the_stepped_iret_is_the_guest_s(void **state)
+{
+	struct ph_vcpu *vcpu = prepare_second_nmi();
+
+	(void)state;
+	vcpu->backend->set_windows(vcpu, false, true);
+	vmcb.rip = 0x2000;
+	vmcb.dr6 = 1;
+	assert_false(ph_vcpu_exception_exit(vcpu, 1));
+	assert_int_equal(vmcb.dr6, 1);
+	assert_false(vmcb.rflags & RFLAGS_TF);
+	assert_false(vcpu->events.nmi_masked);
+	harness_destroy();
+}
+
+/* APM vol. 2, "Interrupt Shadows": an NMI that waits for the end of one is seen by a step, no IRET. */
+static void nmi_in_a_shadow_waits_one_step(void **state)
+{
+	static const struct {
+		uint8_t exception;
+		bool is_swallowed;
+	} rows[] = {{1, true}, {13, false}};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct ph_vcpu *vcpu = prepare();
+
+		vmcb.interrupt_state = VMCB_INTERRUPT_SHADOW;
+		vcpu->backend->set_windows(vcpu, false, true);
+		assert_true(vmcb.rflags & RFLAGS_TF);
+		/* Asked for again: TF as it was before is remembered from the first time. */
+		vcpu->backend->set_windows(vcpu, false, true);
+		vmcb.dr6 = DR6_BS;
+		assert_int_equal(
+		    ph_vcpu_exception_exit(vcpu, rows[i].exception), rows[i].is_swallowed);
+		assert_false(vmcb.rflags & RFLAGS_TF);
+		assert_false(vcpu->events.nmi_masked);
+		assert_false(vmcb.intercept_3 & VMCB_IRET);
+		harness_destroy();
+	}
+}
+
+static void nmi_behind_another_waits_for_its_iret(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	vcpu->events.nmi_masked = true;
+	vcpu->backend->set_windows(vcpu, false, true);
+	assert_false(vmcb.rflags & RFLAGS_TF);
+	assert_true(vmcb.intercept_3 & VMCB_IRET);
+	harness_destroy();
+}
+
 static void no_step_no_claim_on_exceptions(void **state)
 {
 	struct ph_vcpu *vcpu = prepare();
@@ -302,6 +357,9 @@ int main(void)
 	    cmocka_unit_test(waiting_nmi_steps_over_iret_and_hides_it),
 	    cmocka_unit_test(fault_in_iret_keeps_nmis_blocked_and_tf_out_of_the_guest),
 	    cmocka_unit_test(guest_s_own_single_step_is_not_swallowed),
+	    cmocka_unit_test(a_breakpoint_at_the_stepped_iret_is_the_guest_s),
+	    cmocka_unit_test(nmi_in_a_shadow_waits_one_step),
+	    cmocka_unit_test(nmi_behind_another_waits_for_its_iret),
 	    cmocka_unit_test(no_step_no_claim_on_exceptions),
 	    cmocka_unit_test(interrupt_held_by_tpr_intercepts_cr8_and_opens_no_window),
 	};

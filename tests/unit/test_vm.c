@@ -58,6 +58,12 @@ static void vcpu_init_refuses_what_cannot_run(void **state)
 	bad.apic_page = page[0] + 16;
 	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &bad, &vcpu), PH_EINVAL);
 	bad = good;
+	bad.apic_page = NULL;
+	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &bad, &vcpu), PH_EINVAL);
+	bad = good;
+	bad.pid = NULL;
+	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &bad, &vcpu), PH_EINVAL);
+	bad = good;
 	bad.pid = page[1] + 16;
 	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &bad, &vcpu), PH_EINVAL);
 	bad = good;
@@ -69,6 +75,99 @@ static void vcpu_init_refuses_what_cannot_run(void **state)
 	assert_int_equal(ph_vcpu_init(harness.vm, 1, memory, &good, &vcpu), PH_OK);
 	assert_ptr_equal(ph_vm_vcpu(harness.vm, 1), vcpu);
 	assert_null(ph_vm_vcpu(harness.vm, 2));
+	harness_destroy();
+}
+
+static uint64_t some_vmcs_read(const struct ph_vcpu *vcpu, void *host, uint32_t field)
+{
+	(void)vcpu;
+	(void)host;
+	return field & 0;
+}
+
+static void some_vmcs_write(const struct ph_vcpu *vcpu, void *host, uint32_t field, uint64_t value)
+{
+	(void)vcpu;
+	(void)host;
+	(void)field;
+	(void)value;
+}
+
+static void some_delivery(struct ph_vcpu *vcpu, void *host, enum ph_delivery delivery)
+{
+	(void)vcpu;
+	(void)host;
+	(void)delivery;
+}
+
+/* posthorn.h, struct ph_vcpu_config; platform.h, the verbs that say PH_BACKEND_VMX. */
+static void each_backend_needs_its_own_parts(void **state)
+{
+	enum { VMCB = 1, READ = 2, WRITE = 4, SET = 8 };
+	static const struct {
+		enum ph_backend backend;
+		enum ph_delivery delivery;
+		uint32_t parts;
+		int expected;
+	} rows[] = {
+	    {PH_BACKEND_SOFT, PH_DELIVERY_INJECTED, 0, PH_OK},
+	    {PH_BACKEND_SOFT, PH_DELIVERY_VIRTUAL, SET, PH_EINVAL},
+	    {PH_BACKEND_SVM, PH_DELIVERY_INJECTED, VMCB, PH_OK},
+	    {PH_BACKEND_SVM, PH_DELIVERY_INJECTED, 0, PH_EINVAL},
+	    {PH_BACKEND_SVM, PH_DELIVERY_POSTED, VMCB | SET, PH_EINVAL},
+	    {PH_BACKEND_VMX, PH_DELIVERY_INJECTED, READ | WRITE, PH_OK},
+	    {PH_BACKEND_VMX, PH_DELIVERY_INJECTED, READ, PH_EINVAL},
+	    {PH_BACKEND_VMX, PH_DELIVERY_INJECTED, WRITE, PH_EINVAL},
+	    {PH_BACKEND_VMX, PH_DELIVERY_VIRTUAL, READ | WRITE, PH_EINVAL},
+	    {PH_BACKEND_VMX, PH_DELIVERY_VIRTUAL, READ | WRITE | SET, PH_OK},
+	    {PH_BACKEND_VMX, PH_DELIVERY_POSTED, READ | WRITE | SET, PH_OK},
+	};
+	static uint8_t page[3][4096] __attribute__((aligned(4096)));
+	static struct ph_platform platform;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		static uint8_t memory[8192] __attribute__((aligned(64)));
+		const struct ph_vcpu_config config = {.backend = rows[i].backend,
+		    .delivery = rows[i].delivery,
+		    .apic_id = 1,
+		    .apic_page = page[0],
+		    .pid = page[1],
+		    .vmcb = rows[i].parts & VMCB ? page[2] : NULL};
+		struct ph_vcpu *vcpu;
+
+		platform = harness_platform;
+		platform.vmcs_read = rows[i].parts & READ ? some_vmcs_read : NULL;
+		platform.vmcs_write = rows[i].parts & WRITE ? some_vmcs_write : NULL;
+		platform.set_delivery = rows[i].parts & SET ? some_delivery : NULL;
+		harness_create(&(struct harness_config){.vcpu_count = 2});
+		harness.vm->vcpus[1] = NULL;
+		harness.vm->platform = &platform;
+		for (size_t byte = 0; byte < sizeof(memory); byte++)
+			memory[byte] = 0;
+		assert_int_equal(
+		    ph_vcpu_init(harness.vm, 1, memory, &config, &vcpu), rows[i].expected);
+		/* A faster delivery is switched to by the owner, with its VMCS current. */
+		if (rows[i].expected == PH_OK)
+			assert_int_equal(harness_requests(vcpu),
+			    rows[i].delivery == PH_DELIVERY_INJECTED ? 0 : REQUEST_DELIVERY);
+		harness_destroy();
+	}
+}
+
+static void putting_a_vcpu_that_is_in_the_guest_is_a_bug(void **state)
+{
+	struct ph_vcpu *vcpu;
+
+	(void)state;
+	harness_create(NULL);
+	vcpu = harness_vcpu(0);
+	ph_vcpu_load(vcpu, 3);
+	assert_int_equal(vcpu->shared.pcpu, 3);
+	vcpu->shared.mode = MODE_EXITING;
+	expect_assert_failure(ph_vcpu_put(vcpu));
+	vcpu->shared.mode = MODE_OUTSIDE;
+	ph_vcpu_put(vcpu);
 	harness_destroy();
 }
 
@@ -143,6 +242,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(vm_init_refuses_fields_out_of_range),
 	    cmocka_unit_test(vcpu_init_refuses_what_cannot_run),
+	    cmocka_unit_test(each_backend_needs_its_own_parts),
+	    cmocka_unit_test(putting_a_vcpu_that_is_in_the_guest_is_a_bug),
 	    cmocka_unit_test(exceptions_combine_by_the_double_fault_table),
 	    cmocka_unit_test(lost_interrupt_survives_an_exception),
 	};
