@@ -4,7 +4,7 @@
 #include "core/backend.h"
 #include "core/lapic.h"
 #include "core/post.h"
-#include "x86/vmcs.h"
+#include "core/vmx_field.h"
 
 #define INHIBIT_BIT(name) (1u << PH_INHIBIT_##name)
 
@@ -67,7 +67,7 @@ bool ph_vcpu_has_deliverable(struct ph_vcpu *vcpu)
 
 	if (!delivery_is_virtual(vcpu))
 		return lapic_deliverable(vcpu) != PH_NO_VECTOR;
-	status = vcpu->platform->vmcs_read(vcpu, vcpu->host, VMCS_GUEST_INTR_STATUS);
+	status = vmx_read(vcpu, VMCS_GUEST_INTR_STATUS);
 	return (status & INTR_STATUS_RVI_MASK) >> 4 > lapic_reg(vcpu, APIC_PPR) >> 4;
 }
 

@@ -330,10 +330,13 @@ static bool enter_recheck(struct ph_vcpu *vcpu)
 static bool enter_is_settled(const struct ph_vcpu *vcpu)
 {
 	const struct events *events = &vcpu->events;
+	const struct lapic *lapic = &vcpu->lapic;
 
-	return !vcpu->lapic.irr_pending && !vcpu->intr_window &&
-	    events->lost.kind == EVENT_NONE && events->exception.kind == EVENT_NONE &&
-	    !events->nmi_pending_count && !vcpu->lapic.accepts_pic && !vcpu->lapic.extint_pending;
+	/* All at once: each is 0 as a rule, and this is on the way of every fast exit. */
+	_Static_assert(EVENT_NONE == 0, "no event");
+	return !(lapic->irr_pending | vcpu->intr_window | events->nmi_pending_count |
+	    lapic->accepts_pic | lapic->extint_pending | (uint32_t)events->lost.kind |
+	    (uint32_t)events->exception.kind);
 }
 
 /* After a fast-path exit, to 4 with the events as they are now; IRQs stay off. */
@@ -357,7 +360,7 @@ static bool enter_guest(struct ph_vcpu *vcpu, struct choice *choice)
 			trace_event(vcpu, TRACE_LAP, 0);
 			return false;
 		}
-		if (delivery_is_virtual(vcpu))
+		if (delivery_is_virtual(vcpu) && lapic_is_unsynced(vcpu))
 			vcpu->backend->sync(vcpu);
 		enter_commit(vcpu, choice);
 		/* Step 6. */

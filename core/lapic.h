@@ -101,6 +101,14 @@ static inline void lapic_refresh(struct ph_vcpu *vcpu)
 		lapic_rebuild(vcpu);
 }
 
+/* Did software change what the processor's virtual-interrupt delivery works on? */
+static inline bool lapic_is_unsynced(const struct ph_vcpu *vcpu)
+{
+	const struct lapic *lapic = &vcpu->lapic;
+
+	return lapic->irr_changed | lapic->isr_changed | lapic->tmr_changed;
+}
+
 /* Highest vector in IRR, or PH_NO_VECTOR. */
 int lapic_highest_irr(struct ph_vcpu *vcpu);
 

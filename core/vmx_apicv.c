@@ -2,13 +2,12 @@
 /* Virtual-interrupt delivery and posted interrupts on VMX: IRR of lapic.c -> RVI of the VMCS. */
 #include "core/backend.h"
 #include "core/lapic.h"
-#include "x86/vmcs.h"
+#include "core/vmx_field.h"
 
 static void apicv_write_status(struct ph_vcpu *vcpu)
 {
 	struct lapic *lapic = &vcpu->lapic;
-	const struct ph_platform *platform = vcpu->platform;
-	uint64_t before = platform->vmcs_read(vcpu, vcpu->host, VMCS_GUEST_INTR_STATUS);
+	uint64_t before = vmx_read(vcpu, VMCS_GUEST_INTR_STATUS);
 	uint64_t status = before;
 
 	lapic_refresh(vcpu);
@@ -28,7 +27,7 @@ static void apicv_write_status(struct ph_vcpu *vcpu)
 	lapic->irr_changed = false;
 	lapic->isr_changed = false;
 	if (status != before)
-		platform->vmcs_write(vcpu, vcpu->host, VMCS_GUEST_INTR_STATUS, status);
+		vmx_write(vcpu, VMCS_GUEST_INTR_STATUS, status);
 }
 
 /* The EOI-exit bitmap is TMR: whatever is level-triggered, and nothing else (docs/adr/0003). */
@@ -41,7 +40,7 @@ static void apicv_write_eoi_exits(struct ph_vcpu *vcpu)
 		uint64_t low = lapic_reg(vcpu, APIC_TMR + i * 32);
 		uint64_t high = lapic_reg(vcpu, APIC_TMR + i * 32 + 16);
 
-		vcpu->platform->vmcs_write(vcpu, vcpu->host, fields[i], high << 32 | low);
+		vmx_write(vcpu, fields[i], high << 32 | low);
 	}
 	vcpu->lapic.tmr_changed = false;
 }

@@ -2,20 +2,10 @@
 /* Injected delivery on VMX: what enter.c chose -> VM-entry interruption information and windows. */
 #include "core/backend.h"
 #include "core/lapic.h"
-#include "x86/vmcs.h"
+#include "core/vmx_field.h"
 
 #define RFLAGS_IF (1ull << 9)
 #define CR0_PE    (1ull << 0)
-
-static uint64_t vmx_read(const struct ph_vcpu *vcpu, enum vmcs_field field)
-{
-	return vcpu->platform->vmcs_read(vcpu, vcpu->host, field);
-}
-
-static void vmx_write(const struct ph_vcpu *vcpu, enum vmcs_field field, uint64_t value)
-{
-	vcpu->platform->vmcs_write(vcpu, vcpu->host, field, value);
-}
 
 void vmx_write_pin_based(struct ph_vcpu *vcpu, uint32_t value)
 {
@@ -91,7 +81,8 @@ void vmx_collect(struct ph_vcpu *vcpu)
 {
 	vmx_collect_event(vcpu);
 	/* The TPR shadow is the page itself: the guest may have moved TPR under PPR. */
-	lapic_update_ppr(vcpu);
+	if ((uint8_t)lapic_reg(vcpu, APIC_TPR) != vcpu->tpr_given)
+		lapic_update_ppr(vcpu);
 }
 
 bool vmx_intr_allowed(const struct ph_vcpu *vcpu)

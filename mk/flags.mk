@@ -17,7 +17,7 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wundef -Wvla -
 BASE := -std=c11 $(WARN) -Iinclude -I. -g -MMD -MP
 
 CFLAGS_free := $(BASE) -O2 -ffreestanding -fno-stack-protector -fno-pic -fno-pie -mno-red-zone \
-               -mgeneral-regs-only -fno-asynchronous-unwind-tables -mcmodel=kernel \
+               -mgeneral-regs-only -DPH_VMCS_DIRECT=1 -fno-asynchronous-unwind-tables -mcmodel=kernel \
                -ffunction-sections -fdata-sections -fno-strict-aliasing -fcf-protection=none
 CFLAGS_host := $(BASE) -O2 -D_GNU_SOURCE
 CFLAGS_asan := $(BASE) -O1 -D_GNU_SOURCE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

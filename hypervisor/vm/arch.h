@@ -200,6 +200,8 @@ static inline void exit_skip_plain(struct vcpu *vcpu, uint64_t length, enum deco
 void exit_nested_fault(struct vcpu *vcpu);      /* mmio.c */
 /* The same with IRQs off; false: not the local APIC's page, nothing was done. */
 bool exit_fast_apic(struct vcpu *vcpu);
+/* Do what an instruction of code_is_plain_store() does to that register of the local APIC; RIP stays. */
+void exit_store_to_apic(struct vcpu *vcpu, const struct code *code, uint32_t offset);
 void exit_cr(struct vcpu *vcpu);       /* cr.c */
 void exit_xsetbv(struct vcpu *vcpu);
 
@@ -224,6 +226,13 @@ const uint8_t *walk_page(const struct vcpu *vcpu, uint64_t linear, struct walk_m
  * there: another CPU has unmapped it, and the guest had better run it again and fault by itself.
  */
 const struct code *code_at_rip(struct vcpu *vcpu);
+/* MOV of 32 bits to memory: what EOI and ICR writes are. */
+static inline bool code_is_plain_store(const struct code *code)
+{
+	return code->is_mmio && code->access.kind == MMIO_STORE && code->access.bytes == 4;
+}
+/* The same by vmcb's rip and cr3 alone, in 64-bit mode, if it is remembered and is such a store; else NULL. */
+const struct code *code_remembered_store(struct vcpu *vcpu);
 /* Forget all: the paging mode changed. */
 void code_forget(struct arch_vcpu *arch);
 /* The bytes at RIP in hexadecimal, for messages: text[2 * DECODE_MAX_LENGTH + 1]. */

@@ -128,6 +128,14 @@ const struct code *code_at_rip(struct vcpu *vcpu)
 	return code_read(vcpu, code, linear);
 }
 
+const struct code *code_remembered_store(struct vcpu *vcpu)
+{
+	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	const struct code *code = code_slot(vcpu->arch, vmcb->rip);
+
+	return code_holds(code, vmcb) && code_is_plain_store(code) ? code : NULL;
+}
+
 void code_forget(struct arch_vcpu *arch)
 {
 	uint32_t i;

@@ -309,32 +309,42 @@ static void mend(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struc
 	}
 }
 
-static struct cpuid_result guest_cpuid(const struct vcpu *vcpu, uint32_t number, uint32_t subleaf)
+static void set_result(struct vcpu *vcpu, const struct cpuid_result *r)
 {
-	const struct leaf *leaf = leaf_of(number);
+	vcpu_vmcb(vcpu)->rax = r->eax;
+	vcpu->gprs[GPR_RBX] = r->ebx;
+	vcpu->gprs[GPR_RCX] = r->ecx;
+	vcpu->gprs[GPR_RDX] = r->edx;
+}
+
+/* Out of line: the common leaves need no frame. */
+static __attribute__((noinline)) void other_cpuid(
+    struct vcpu *vcpu, const struct leaf *leaf, uint32_t number, uint32_t subleaf)
+{
 	struct cpuid_result r = {0, 0, 0, 0};
 
-	if (!leaf)
-		return number == HYPERVISOR_LEAF ? hypervisor_leaf : r;
-	if (!leaf->has_subleaves && number != 7)
-		subleaf = 0;
+	if (!leaf) {
+		set_result(vcpu, number == HYPERVISOR_LEAF ? &hypervisor_leaf : &r);
+		return;
+	}
 	if (subleaf < SUBLEAF_COUNT)
 		r = leaf->value[subleaf];
 	if (leaf->is_per_vcpu)
 		mend(vcpu, number, subleaf, &r);
-	return r;
+	set_result(vcpu, &r);
 }
 
 void policy_cpuid(struct vcpu *vcpu)
 {
-	struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	struct cpuid_result r =
-	    guest_cpuid(vcpu, (uint32_t)vmcb->rax, (uint32_t)vcpu->gprs[GPR_RCX]);
+	uint32_t number = (uint32_t)vcpu_vmcb(vcpu)->rax;
+	const struct leaf *leaf = leaf_of(number);
 
-	vmcb->rax = r.eax;
-	vcpu->gprs[GPR_RBX] = r.ebx;
-	vcpu->gprs[GPR_RCX] = r.ecx;
-	vcpu->gprs[GPR_RDX] = r.edx;
+	if (leaf && !leaf->has_subleaves && !leaf->is_per_vcpu && number != 7)
+		set_result(vcpu, &leaf->value[0]);
+	else
+		other_cpuid(vcpu, leaf, number,
+		    leaf && !leaf->has_subleaves && number != 7 ? 0
+		                                                : (uint32_t)vcpu->gprs[GPR_RCX]);
 }
 
 /* ---- CR4 and EFER follow the features -------------------------------------------------------- */

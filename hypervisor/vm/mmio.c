@@ -202,19 +202,12 @@ static bool handle_odd_fault(struct vcpu *vcpu, uint64_t info, uint64_t gpa)
 	return false;
 }
 
-/* MOV of 32 bits to the local APIC: what EOI and ICR writes are. */
-static bool is_plain_store(const struct code *code)
-{
-	return code->is_mmio && code->access.kind == MMIO_STORE && code->access.bytes == 4;
-}
-
-static void store_to_apic(struct vcpu *vcpu, const struct code *code, uint32_t offset)
+void exit_store_to_apic(struct vcpu *vcpu, const struct code *code, uint32_t offset)
 {
 	const struct mmio_access *access = &code->access;
 
 	ph_apic_mmio_write(vcpu->ph, offset, 4,
 	    (uint32_t)(access->has_immediate ? code->in.immediate : vcpu_gpr(vcpu, access->reg)));
-	exit_skip_plain(vcpu, code->in.length, code->mode);
 }
 
 /* The local APIC's page: the common case, and all that is handled with IRQs off. */
@@ -228,9 +221,10 @@ bool exit_fast_apic(struct vcpu *vcpu)
 	    (vmcb->exit_int_info & VMCB_EVENT_VALID))
 		return false;
 	code = code_at_rip(vcpu);
-	if (code && is_plain_store(code))
-		store_to_apic(vcpu, code, (uint32_t)vmcb->exit_info_2 % PAGE_BYTES);
-	else if (code)
+	if (code && code_is_plain_store(code)) {
+		exit_store_to_apic(vcpu, code, (uint32_t)vmcb->exit_info_2 % PAGE_BYTES);
+		exit_skip_plain(vcpu, code->in.length, code->mode);
+	} else if (code)
 		emulate(vcpu, code, vmcb->exit_info_2);
 	return true;
 }

@@ -23,22 +23,9 @@ static void platform_enter_traced(struct ph_vcpu *ph, void *host)
 	trace_record(PH_TRACE_EXIT, ph, vcpu_vmcb(host)->exit_code);
 }
 
-/* A wake-up of another thread on this pCPU asks for a yield: that needs the long way. */
-static bool after_fast_exit(struct ph_vcpu *ph)
-{
-	if (thread_should_yield())
-		ph_vcpu_request(ph, VM_REQUEST_YIELD);
-	return true;
-}
-
 static bool platform_fast_exit(struct ph_vcpu *ph, void *host)
 {
-	return svm_fast_exit(host) && after_fast_exit(ph);
-}
-
-static bool platform_fast_exit_vmx(struct ph_vcpu *ph, void *host)
-{
-	return vmx_fast_exit(ph, host) && after_fast_exit(ph);
+	return svm_fast_exit(host) && vcpu_after_fast_exit(ph);
 }
 
 static void platform_notify(struct ph_vcpu *ph, void *host, uint32_t pcpu)
@@ -180,14 +167,14 @@ static const struct ph_platform vmx_platform = {
     PLATFORM_VERBS,
     VMX_VERBS,
     .enter = vmx_enter,
-    .fast_exit = platform_fast_exit_vmx,
+    .fast_exit = vmx_fast_exit,
 };
 
 static const struct ph_platform vmx_traced_platform = {
     PLATFORM_VERBS,
     VMX_VERBS,
     .enter = vmx_enter_traced,
-    .fast_exit = platform_fast_exit_vmx,
+    .fast_exit = vmx_fast_exit,
     .trace = trace_record,
 };
 

@@ -182,11 +182,47 @@ static void handle_shared(struct vcpu *vcpu, uint32_t reason)
 	vmx_registers_store(vcpu);
 }
 
+#define EPT_STORE        (EPT_WRITE | EPT_LINEAR_VALID | EPT_FINAL)
+#define EPT_STORE_MASK   (EPT_STORE | EPT_FETCH | EPT_NMI_UNBLOCKED)
+#define CS_ACCESS_LONG   (1u << 13)
+
+/*
+ * The store of a register or immediate at an instruction that is remembered: what EOI and ICR writes of
+ * a running system are.  It needs few of the guest's registers.  False: nothing was done.
+ */
+static bool fast_store(struct vcpu *vcpu, uint32_t offset)
+{
+	struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	const struct code *code;
+	uint64_t rflags;
+
+	vmcb->rip = vmcs_read(VMCS_GUEST_RIP);
+	vmcb->cr3 = vmcs_read(VMCS_GUEST_CR3);
+	if (!(vmcb->efer & EFER_LMA) || !(vmcs_read(VMCS_GUEST_CS_ACCESS) & CS_ACCESS_LONG) ||
+	    (vmcs_read(VMCS_EXIT_QUALIFICATION) & EPT_STORE_MASK) != EPT_STORE ||
+	    (vmcs_read(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID))
+		return false;
+	rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	if ((rflags & RFLAGS_TF) || vmcs_read(VMCS_GUEST_INTERRUPTIBILITY))
+		return false;
+	code = code_remembered_store(vcpu);
+	if (!code || (code->access.reg == GPR_RSP && !code->access.has_immediate))
+		return false;
+	vmcs_write(VMCS_GUEST_RIP, vmcb->rip + code->in.length);
+	if (rflags & RFLAGS_RF)
+		vmcs_write(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+	exit_store_to_apic(vcpu, code, offset);
+	return true;
+}
+
 bool vmx_fast_ept(struct vcpu *vcpu)
 {
-	if ((vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS) & ~(uint64_t)APIC_ACCESS_OFFSET_MASK) !=
-	    ph_apic_base_address(vcpu->ph))
+	uint64_t gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
+
+	if ((gpa & ~(uint64_t)APIC_ACCESS_OFFSET_MASK) != ph_apic_base_address(vcpu->ph))
 		return false;
+	if (fast_store(vcpu, (uint32_t)gpa & APIC_ACCESS_OFFSET_MASK))
+		return true;
 	prepare(vcpu, VMX_EXIT_EPT_VIOLATION);
 	if (!exit_fast_apic(vcpu))
 		return false;
@@ -221,7 +257,7 @@ static void exit_task_switch(struct vcpu *vcpu)
 
 static void exit_not_entered(struct vcpu *vcpu)
 {
-	uint32_t number = vcpu->vmx->instruction_error;
+	uint32_t number = (uint32_t)vmcs_read(VMCS_VM_INSTRUCTION_ERROR);
 
 	exit_stop(vcpu, "VM entry failed: VM-instruction error %u, %s", number,
 	    vmx_instruction_error(number));
@@ -257,10 +293,20 @@ static void handle_failed(struct vcpu *vcpu, uint32_t reason)
 		exit_stop(vcpu, "VM entry failed: reason %#x", reason);
 }
 
+/* Those with IRQs off are not remembered. */
+static void record_exit(struct arch_vcpu *arch, uint32_t reason)
+{
+	struct last_exit *last = &arch->last_exits[arch->exit_total++ % LAST_EXIT_COUNT];
+
+	last->code = reason;
+	last->rip = vmcs_read(VMCS_GUEST_RIP);
+}
+
 void vmx_handle_exit(struct vcpu *vcpu)
 {
 	uint32_t reason = vcpu->vmx->exit_reason;
 
+	record_exit(vcpu->arch, reason);
 	if (reason & VMX_EXIT_ENTRY_FAILED)
 		handle_failed(vcpu, reason);
 	else if (reason < VMX_EXIT_SLOTS && own_exits[reason])

@@ -4,6 +4,7 @@
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/vm/policy.h"
 #include "hypervisor/vm/trace.h"
+#include "hypervisor/vm/vcpu.h"
 #include "hypervisor/vmx/vmx.h"
 
 /* ---- Translations ---------------------------------------------------------------------------- */
@@ -19,56 +20,32 @@ static void invvpid(uint16_t vpid)
 }
 
 /* arch_flush_tlb() was called, or the vCPU comes from another pCPU, whose flushes it has missed. */
-static void flush(struct vcpu *vcpu, uint32_t pcpu)
+static __attribute__((noinline)) void flush(struct vcpu *vcpu)
 {
-	struct arch_vcpu *arch = vcpu->arch;
-
 	if (vmx_features.has_vpid)
 		invvpid(vcpu->vmx->vpid);
-	arch->asid_generation = 1;
-	arch->asid_pcpu = pcpu;
+	vcpu->arch->asid_generation = 1;
 }
 
 /* ---- Entry ----------------------------------------------------------------------------------- */
 
-static void record_exit(struct arch_vcpu *arch, uint32_t reason, uint64_t rip)
-{
-	struct last_exit *last = &arch->last_exits[arch->exit_total++ % LAST_EXIT_COUNT];
-	uint32_t slot = reason & VMX_EXIT_BASIC_MASK;
-
-	last->code = reason;
-	last->rip = rip;
-	arch->exit_count[slot < VMX_REASON_NOT_ENTERED ? slot : VMX_REASON_NOT_ENTERED]++;
-}
-
-static bool enter_once(struct vcpu *vcpu)
-{
-	struct vmx_vcpu *vmx = vcpu->vmx;
-
-	if (vmx_run(vcpu->gprs, &vcpu->arch->vmcb->rax, vmx->is_launched)) {
-		vmx->is_launched = true;
-		vmx->exit_reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
-		return true;
-	}
-	vmx->exit_reason = VMX_REASON_NOT_ENTERED;
-	vmx->instruction_error = (uint32_t)vmcs_read(VMCS_VM_INSTRUCTION_ERROR);
-	return false;
-}
-
 void vmx_enter(struct ph_vcpu *ph, void *host)
 {
 	struct vcpu *vcpu = host;
-	struct arch_vcpu *arch = vcpu->arch;
 	struct vmx_vcpu *vmx = vcpu->vmx;
-	uint32_t pcpu = cpu_index();
+	uint32_t reason;
 
 	(void)ph;
-	if (arch->asid_generation == 0 || arch->asid_pcpu != pcpu)
-		flush(vcpu, pcpu);
+	if (__builtin_expect(vcpu->arch->asid_generation == 0, 0))
+		flush(vcpu);
 	if (vmx->deadline != VMX_NO_DEADLINE || !vmx->has_long_timer)
 		vmx_timer_set(vmx);
-	enter_once(vcpu);
-	record_exit(arch, vmx->exit_reason, vmcs_read(VMCS_GUEST_RIP));
+	reason = vmx_run(vcpu->gprs, &vcpu->arch->vmcb->rax, vmx->is_launched);
+	vmx = vcpu->vmx;
+	vmx->is_launched = true;
+	vmx->exit_reason = reason;
+	/* A failed entry has a high bit, too. */
+	vcpu->arch->exit_count[reason % VMX_REASON_LIMIT]++;
 }
 
 void vmx_enter_traced(struct ph_vcpu *ph, void *host)
@@ -93,7 +70,7 @@ static bool fast_skip(void)
 	return true;
 }
 
-static bool fast_wrmsr(struct vcpu *vcpu)
+static __attribute__((noinline)) bool fast_wrmsr(struct vcpu *vcpu)
 {
 	uint32_t msr = (uint32_t)vcpu->gprs[GPR_RCX];
 	uint64_t value = vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vcpu->arch->vmcb->rax;
@@ -110,7 +87,7 @@ static bool fast_wrmsr(struct vcpu *vcpu)
 }
 
 /* HLT that an interrupt ends at once; in the shadow of STI, as a rule, which ends with it. */
-static bool fast_halt(struct vcpu *vcpu)
+static __attribute__((noinline)) bool fast_halt(struct vcpu *vcpu)
 {
 	uint64_t rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 	uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
@@ -130,12 +107,8 @@ static bool fast_interrupt(void)
 	return true;
 }
 
-/* As svm_fast_exit(). */
-bool vmx_fast_exit(struct ph_vcpu *ph, void *host)
+static bool handle_fast(struct vcpu *vcpu)
 {
-	struct vcpu *vcpu = host;
-
-	(void)ph;
 	switch (vcpu->vmx->exit_reason) {
 	case VMX_EXIT_EXTERNAL_INTERRUPT:
 		return fast_interrupt();
@@ -171,6 +144,12 @@ bool vmx_fast_exit(struct ph_vcpu *ph, void *host)
 	default:
 		return false;
 	}
+}
+
+/* As svm_fast_exit(). */
+bool vmx_fast_exit(struct ph_vcpu *ph, void *host)
+{
+	return handle_fast(host) && vcpu_after_fast_exit(ph);
 }
 
 /* ---- State that entry and exit leave alone --------------------------------------------------- */
@@ -248,6 +227,9 @@ void vmx_load_state(struct vcpu *vcpu)
 	if (vmx->is_new)
 		vmx_setup_vmcs(vcpu);
 	load_host();
+	if (vcpu->arch->asid_pcpu != cpu_index())
+		arch_flush_tlb(vcpu);
+	vcpu->arch->asid_pcpu = cpu_index();
 	vmx_timer_load(vcpu);
 	state_load(vcpu->arch);
 	load_msrs(vmcb);

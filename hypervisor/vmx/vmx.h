@@ -66,7 +66,6 @@ struct vmx_vcpu {
 	struct vmx_seen seen;
 	uint32_t secondary;
 	uint32_t exit_reason;
-	uint32_t instruction_error; /* of an entry that failed without an exit */
 	uint64_t deadline; /* host TSC for the VMX-preemption timer; VMX_NO_DEADLINE */
 	uint16_t vpid;
 	bool has_long_timer; /* the VMCS's timer value is the longest */
@@ -78,6 +77,8 @@ struct vmx_vcpu {
 #define VMX_EXIT_SLOTS 66u /* one a basic reason; the last: entry failed, or unknown */
 _Static_assert(VMX_EXIT_SLOTS <= EXIT_SLOT_COUNT, "exit_count");
 #define VMX_REASON_NOT_ENTERED 65u
+#define VMX_REASON_LIMIT 128u /* of those that are counted each for itself */
+_Static_assert(VMX_REASON_LIMIT <= EXIT_SLOT_COUNT, "exit_count");
 
 static inline uint64_t vmcs_read(uint64_t field)
 {
@@ -145,8 +146,8 @@ void vmx_enter_traced(struct ph_vcpu *ph, void *host);
 bool vmx_fast_exit(struct ph_vcpu *ph, void *host);
 void vmx_load_state(struct vcpu *vcpu);
 void vmx_save_state(struct vcpu *vcpu);
-/* world.S: VMLAUNCH or VMRESUME; false: the entry failed, without an exit. */
-bool vmx_run(uint64_t *gprs, uint64_t *rax, bool is_launched);
+/* world.S: VMLAUNCH or VMRESUME; the exit reason, VMX_REASON_NOT_ENTERED without an exit. */
+uint32_t vmx_run(uint64_t *gprs, uint64_t *rax, bool is_launched);
 extern char vmx_run_exit[];
 
 /* ---- exit.c, fault.c ------------------------------------------------------------------------ */

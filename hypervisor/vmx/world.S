@@ -9,11 +9,13 @@
 #define RSI 6
 #define RDI 7
 #define VMCS_HOST_RSP 0x6c14
+#define VMCS_EXIT_REASON 0x4402
+#define REASON_NOT_ENTERED 65 /* VMX_REASON_NOT_ENTERED */
 
 	.section .text.vmx_run, "ax"
 	.globl vmx_run, vmx_run_exit
 	.type vmx_run, @function
-/* bool vmx_run(rdi: gprs, rsi: RAX's place, edx: VMRESUME); IRQs off at call and return. */
+/* uint32_t vmx_run(rdi: gprs, rsi: RAX's place, edx: VMRESUME); IRQs off at call and return. */
 vmx_run:
 	pushq %rbx
 	pushq %rbp
@@ -51,7 +53,7 @@ vmx_run:
 	/* VMfail: no exit, the registers in memory are still the guest's. */
 	popq %rdi
 	popq %rsi
-	xorl %eax, %eax
+	movl $REASON_NOT_ENTERED, %eax
 	jmp 3f
 
 vmx_run_exit:
@@ -75,7 +77,8 @@ vmx_run_exit:
 	popq %rdi
 	popq %rsi
 	movq %rax, (%rsi)
-	movl $1, %eax
+	movl $VMCS_EXIT_REASON, %eax
+	vmread %rax, %rax
 3:
 	popq %r15
 	popq %r14

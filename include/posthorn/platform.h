@@ -82,7 +82,8 @@ struct ph_platform {
 
 	/*
 	 * PH_BACKEND_VMX: VMREAD and VMWRITE of the vCPU's VMCS, which is current on the calling pCPU;
-	 * `field` is an encoding of SDM vol. 3, "Field Encoding in VMCS".  Owner.
+	 * `field` is an encoding of SDM vol. 3, "Field Encoding in VMCS".  A library built with
+	 * PH_VMCS_DIRECT executes the instructions itself.  Owner.
 	 */
 	uint64_t (*vmcs_read)(const struct ph_vcpu *vcpu, void *host, uint32_t field);
 	void (*vmcs_write)(const struct ph_vcpu *vcpu, void *host, uint32_t field, uint64_t value);
