@@ -13,6 +13,8 @@
 	/* May a maskable interrupt (an NMI) be delivered at this instruction boundary? */ \
 	X(bool, intr_allowed, (const struct ph_vcpu *vcpu)) \
 	X(bool, nmi_allowed, (const struct ph_vcpu *vcpu)) \
+	/* Is an NMI being handled, so that another is held back until IRET? */ \
+	X(bool, nmi_masked, (const struct ph_vcpu *vcpu)) \
 	/* Write the event for this entry; IRQs off, the entry can no longer be abandoned. */ \
 	X(void, inject, (struct ph_vcpu * vcpu, const struct event *event)) \
 	/* Ask for an exit when an interrupt or an NMI can be delivered, or no longer. */ \

@@ -30,17 +30,18 @@ static void enter_take_sipi(struct ph_vcpu *vcpu)
 	    (uint8_t)shared32_load(&vcpu->shared.sipi_vector, SIPI_VECTOR));
 }
 
-static void enter_take_nmi(struct ph_vcpu *vcpu)
+static void enter_take_nmi(struct ph_vcpu *vcpu, uint32_t requests)
 {
 	struct events *events = &vcpu->events;
 	/*
 	 * One NMI is latched while another is being handled (SDM vol. 3, "Handling Multiple NMIs").  The
 	 * backend knows: with virtual NMIs it is the processor that masks them.
 	 */
-	uint8_t limit = vcpu->backend->nmi_allowed(vcpu) ? 2 : 1;
+	uint32_t limit = vcpu->backend->nmi_masked(vcpu) ? 1 : 2;
+	uint32_t count = events->nmi_pending_count + (requests & REQUEST_NMI ? 1u : 0u) +
+	    (requests & REQUEST_NMI_2 ? 1u : 0u);
 
-	if (events->nmi_pending_count < limit)
-		events->nmi_pending_count++;
+	events->nmi_pending_count = (uint8_t)(count < limit ? count : limit);
 }
 
 static void enter_service_requests(struct ph_vcpu *vcpu)
@@ -54,8 +55,8 @@ static void enter_service_requests(struct ph_vcpu *vcpu)
 		enter_take_init(vcpu);
 	if (requests & REQUEST_SIPI)
 		enter_take_sipi(vcpu);
-	if (requests & REQUEST_NMI)
-		enter_take_nmi(vcpu);
+	if (requests & (REQUEST_NMI | REQUEST_NMI_2))
+		enter_take_nmi(vcpu, requests);
 	if (requests & REQUEST_SMI)
 		vcpu->platform->smi(vcpu, vcpu->host);
 	if (requests & REQUEST_TIMER)

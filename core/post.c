@@ -129,14 +129,14 @@ void post_interrupt(struct ph_vcpu *sender, struct ph_vcpu *target, uint8_t vect
 	lapic_accept(target, vector, level);
 }
 
-void post_request(struct ph_vcpu *target, uint32_t bits)
+bool post_request(struct ph_vcpu *target, uint32_t bits)
 {
 	uint32_t *word = &target->shared.mode;
 	uint32_t mode;
 
 	/* All set already: their setter kicks.  Also the full fence; pairs with ENTER_PUBLISH. */
 	if ((shared32_or(&target->shared.requests, bits, REQUEST_SET) & bits) == bits)
-		return;
+		return false;
 	mode = shared32_load_acquire(word, POST_MODE);
 	switch (mode & MODE_STATE_MASK) {
 	case MODE_IN_GUEST:
@@ -159,12 +159,15 @@ void post_request(struct ph_vcpu *target, uint32_t bits)
 	default:
 		break;
 	}
+	return true;
 }
 
 void post_nmi(struct ph_vcpu *target)
 {
 	shared_count(&target->statistics.nmi_count);
-	post_request(target, REQUEST_NMI);
+	/* Two that come before the target looks are two; a third has nowhere to be latched. */
+	if (!post_request(target, REQUEST_NMI))
+		post_request(target, REQUEST_NMI_2);
 }
 
 void post_sipi(struct ph_vcpu *target, uint8_t vector)

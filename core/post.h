@@ -13,8 +13,11 @@
 void post_interrupt(struct ph_vcpu *sender, struct ph_vcpu *target, uint8_t vector, bool level,
     enum ph_source source);
 
-/* Post one of REQUEST_*, then kick or wake so that the owner sees it before its next entry. */
-void post_request(struct ph_vcpu *target, uint32_t bits);
+/*
+ * Post some of REQUEST_*, then kick or wake so that the owner sees it before its next entry.  False:
+ * all were posted before and not yet serviced; whoever posted them sees to the kick.
+ */
+bool post_request(struct ph_vcpu *target, uint32_t bits);
 
 /* NMI, INIT, SMI and start-up IPI as requests; the SIPI's vector travels beside. */
 void post_nmi(struct ph_vcpu *target);

@@ -35,6 +35,11 @@ static bool soft_intr_allowed(const struct ph_vcpu *vcpu)
 	return vcpu->soft_intr_allowed;
 }
 
+static bool soft_nmi_masked(const struct ph_vcpu *vcpu)
+{
+	return vcpu->events.nmi_masked;
+}
+
 static bool soft_nmi_allowed(const struct ph_vcpu *vcpu)
 {
 	return vcpu->soft_nmi_allowed && !vcpu->events.nmi_masked;

@@ -171,6 +171,11 @@ static bool svm_intr_allowed(const struct ph_vcpu *vcpu)
 	return (svm_vmcb(vcpu)->rflags & RFLAGS_IF) && !svm_in_shadow(vcpu);
 }
 
+static bool svm_nmi_masked(const struct ph_vcpu *vcpu)
+{
+	return vcpu->events.nmi_masked;
+}
+
 static bool svm_nmi_allowed(const struct ph_vcpu *vcpu)
 {
 	return !vcpu->events.nmi_masked && !svm_in_shadow(vcpu);

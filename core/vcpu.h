@@ -31,8 +31,9 @@
 #define REQUEST_EXTINT (1u << 23) /* an ExtINT message arrived */
 #define REQUEST_LEVEL  (1u << 24) /* level-triggered interrupts wait in vcpu_shared.level */
 #define REQUEST_DELIVERY (1u << 25) /* the reasons against a faster delivery changed */
+#define REQUEST_NMI_2  (1u << 26) /* a second NMI: one in service may have one behind it */
 
-#define REQUEST_ALL (PH_REQUEST_HOST_MASK | ((REQUEST_DELIVERY << 1) - REQUEST_NMI))
+#define REQUEST_ALL (PH_REQUEST_HOST_MASK | ((REQUEST_NMI_2 << 1) - REQUEST_NMI))
 
 #define BLOCKED_NO  0u
 #define BLOCKED_YES 1u

@@ -67,6 +67,7 @@ const struct backend backend_vmx_apicv = {
     .collect = apicv_collect,
     .intr_allowed = vmx_intr_allowed,
     .nmi_allowed = vmx_nmi_allowed,
+    .nmi_masked = vmx_nmi_masked,
     .inject = vmx_inject,
     .set_windows = vmx_set_windows,
     .set_tpr = vmx_set_tpr,

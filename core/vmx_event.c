@@ -92,6 +92,11 @@ bool vmx_intr_allowed(const struct ph_vcpu *vcpu)
 		(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
 }
 
+bool vmx_nmi_masked(const struct ph_vcpu *vcpu)
+{
+	return vmx_read(vcpu, VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI;
+}
+
 bool vmx_nmi_allowed(const struct ph_vcpu *vcpu)
 {
 	/* STI's shadow too: whether it blocks NMIs is up to the processor. */

@@ -741,7 +741,9 @@ void machine_nothing_pending(void)
 	lab_check(own->request_seen == own->request_posted,
 	    own->is_asleep ? "a request waits and its vCPU sleeps"
 	                   : "a request waits and its vCPU spins in the guest");
-	lab_check(!machine->nmi_posted || guest->nmi_taken, "an NMI was lost");
+	/* One in service may have one behind it: of more than two, the rest may merge. */
+	lab_check(guest->nmi_taken >= (machine->nmi_posted < 2 ? machine->nmi_posted : 2),
+	    "an NMI was lost");
 }
 
 void machine_nothing_invented(void)

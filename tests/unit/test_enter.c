@@ -680,6 +680,42 @@ static void init_then_sipi_starts_an_application_processor(void **state)
 	harness_destroy();
 }
 
+/* SDM vol. 3, "Handling Multiple NMIs": one in service and one behind it, however they came. */
+static void nmis_posted_before_the_owner_looks_are_two_at_most(void **state)
+{
+	static const struct {
+		const char *what;
+		unsigned posted;
+		bool is_masked; /* one in service */
+		bool is_open;   /* at an instruction boundary without a shadow */
+		unsigned taken; /* in all, with an IRET after each */
+	} rows[] = {
+	    {"one", 1, false, true, 1},
+	    {"two", 2, false, true, 2},
+	    {"a third merges", 3, false, true, 2},
+	    {"two behind one in service are one", 2, true, true, 1},
+	    {"a shadow merges none", 2, false, false, 2},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ph_vcpu *vcpu = prepare();
+
+		print_message("  %s\n", rows[i].what);
+		vcpu->events.nmi_masked = rows[i].is_masked;
+		ph_vcpu_set_interruptible(vcpu, true, rows[i].is_open);
+		for (unsigned nmi = 0; nmi < rows[i].posted; nmi++)
+			ph_vcpu_nmi(vcpu);
+		for (unsigned iret = 0; iret < 4; iret++) {
+			assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+			ph_vcpu_set_interruptible(vcpu, true, true);
+			ph_vcpu_nmi_unblocked(vcpu);
+		}
+		assert_int_equal(script.taken_count, rows[i].taken);
+		harness_destroy();
+	}
+}
+
 static void second_nmi_waits_for_iret_and_a_third_is_merged(void **state)
 {
 	struct ph_vcpu *vcpu = prepare();
@@ -724,6 +760,7 @@ int main(void)
 	    cmocka_unit_test(halt_ends_by_what_the_manual_lists),
 	    cmocka_unit_test(pending_interrupt_means_no_sleep_at_all),
 	    cmocka_unit_test(init_then_sipi_starts_an_application_processor),
+	    cmocka_unit_test(nmis_posted_before_the_owner_looks_are_two_at_most),
 	    cmocka_unit_test(second_nmi_waits_for_iret_and_a_third_is_merged),
 	};
 
