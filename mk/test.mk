@@ -3,7 +3,7 @@
 # programs to UNIT_TESTS and, under the sanitizers, to ASAN_TESTS.
 
 TEST_PROGRAMS = $(UNIT_TESTS) $(ASAN_TESTS) $(FUZZ_REPLAYS) $(BUILD)/posthorn $(BUILD)/asan/posthorn
-TEST_BOOT_FILES = $(BUILD)/posthorn.elf $(BUILD)/posthorn-selftest.elf $(INITRD) guests
+TEST_BOOT_FILES = $(HARDWARE_MODEL) $(BUILD)/posthorn.elf $(BUILD)/posthorn-selftest.elf $(INITRD) guests
 TEST_LIST = BUILD=$(BUILD) UNIT_TESTS="$(UNIT_TESTS)" ASAN_TESTS="$(ASAN_TESTS)" \
             FUZZ_REPLAYS="$(FUZZ_REPLAYS)" tools/list-tests.sh
 

@@ -75,6 +75,8 @@ boots() {
 	echo "boot/beside-apic-fuzz 110 tests/boot/beside.sh apic_fuzz 1 debug-exit 1"
 	echo "boot/interrupt 90 tests/boot/interrupt.sh"
 	echo "boot/trace 110 tests/boot/trace.sh"
+	echo "boot/order 110 LIMIT=100 tests/hardware/compare.sh xapic"
+	echo "boot/order-x2apic 110 LIMIT=100 tests/hardware/compare.sh x2apic"
 	echo "boot/kernel-selftest 60 tests/boot/kernel-selftest.sh"
 	for end in panic fault overflow; do
 		echo "boot/kernel-$end 60 tests/boot/kernel-selftest.sh $end"
@@ -86,12 +88,16 @@ boots() {
 bochs() {
 	local some="self_ipi:1 tpr:1 lapic_timer:1 tsc_deadline:1 extint_pic:1 invalid_state:1"
 	local more="hlt_pending:2 nmi:2 level_ioapic:2 ipi_storm:2 apic_fuzz:1:seed=1"
+	local moving="ipi_storm:4:rounds=30 soak:4:total=6000"
 	local mode
 	echo "bochs/trace 120 tests/boot/bochs.sh posted trace.sh"
 	echo "bochs/quiet-ipi 120 tests/boot/bochs.sh posted quiet-ipi.sh"
 	echo "bochs/linux-2-posted 450 LIMIT=430 tests/boot/bochs.sh posted linux.sh 2 2"
+	echo "bochs/order-vid 200 LIMIT=190 tests/boot/bochs.sh vid ../hardware/compare.sh xapic"
+	echo "bochs/order-posted 200 LIMIT=190 tests/boot/bochs.sh posted ../hardware/compare.sh x2apic"
 	for mode in off vid posted; do
 		echo "bochs/soak-$mode 400 LIMIT=380 tests/boot/bochs.sh $mode guests.sh 2 soak:4:total=20000"
+		echo "bochs/migrating-$mode 250 MIGRATE=5 LIMIT=240 tests/boot/bochs.sh $mode guests.sh 2 $moving"
 		echo "bochs/one-cpu-$mode 250 LIMIT=240 tests/boot/bochs.sh $mode guests.sh 2 $some"
 		echo "bochs/more-$mode 250 LIMIT=240 tests/boot/bochs.sh $mode guests.sh 2 $more"
 	done
@@ -106,7 +112,11 @@ bochs_long() {
 			echo "bochs/linux-$cpus-$mode 1200 LIMIT=1180 tests/boot/bochs.sh $mode linux.sh $cpus 2"
 		done
 		echo "bochs/linux-2-migrating-$mode 1200 LIMIT=1180 tests/boot/bochs.sh $mode linux.sh 2 2 --migrate 20"
-		echo "bochs/soak-migrating-$mode 3600 LIMIT=3500 tests/boot/bochs.sh $mode guests.sh 2 soak:4:total=1000000 --migrate 5"
+		echo "bochs/soak-migrating-$mode 3600 MIGRATE=5 LIMIT=3500 tests/boot/bochs.sh $mode guests.sh 2 soak:4:total=1000000"
+		echo "bochs/storm-migrating-$mode 900 MIGRATE=5 LIMIT=880 tests/boot/bochs.sh $mode guests.sh 2 ipi_storm:8 soak:8:total=100000"
+		echo "bochs/order-xapic-$mode 200 LIMIT=190 tests/boot/bochs.sh $mode ../hardware/compare.sh xapic"
+		echo "bochs/order-x2apic-$mode 200 LIMIT=190 tests/boot/bochs.sh $mode ../hardware/compare.sh x2apic"
+		echo "bochs/two-linux-$mode 1200 LIMIT=1180 tests/boot/bochs.sh $mode two-linux.sh"
 		echo "bochs/storm-$mode 600 LIMIT=580 tests/boot/bochs.sh $mode guests.sh 2 ipi_storm:4 hlt_pending:4 nmi:4"
 	done
 }

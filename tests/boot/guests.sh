@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Run several of guests/ at once, each in a VM of its own, and check that each passes:
-# guests.sh PCPUS NAME:VCPUS[:ARGUMENTS]... [POSTHORN-OPTION...]; commas in ARGUMENTS are blanks
+# guests.sh PCPUS NAME:VCPUS[:ARGUMENTS]... [POSTHORN-OPTION...]; commas in ARGUMENTS are blanks.
+# With MIGRATE=MS each vCPU is moved to the next pCPU each MS milliseconds, and has to have been moved.
 # shellcheck source=tests/boot/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -13,6 +14,7 @@ while [ $# -gt 0 ] && [[ $1 != --* ]]; do
 	label=$(tr _ - <<<"$name")-$cpus
 	vms+=(--guest "$build/guests/$name.elf" --name "$label" --cpus "$cpus" --memory 32M)
 	[ -z "$arguments" ] || vms+=(--append "${arguments//,/ }")
+	[ -z "${MIGRATE:-}" ] || vms+=(--migrate "$MIGRATE")
 	names+=("$name:$label")
 	shift
 done
@@ -21,4 +23,5 @@ boot "${vms[@]}" --pcpus "$pcpus" --timeout "${LIMIT:-200}" "$@"
 for entry in "${names[@]}"; do
 	stopped "${entry#*:}" debug-exit 1
 	on_console "RESULT ${entry%:*} PASS"
+	[ -z "${MIGRATE:-}" ] || [ "$(sum_of migrations "${entry#*:}")" -gt 4 ] || fail "${entry#*:} was not migrated"
 done

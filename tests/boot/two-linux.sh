@@ -7,7 +7,7 @@
 kernel=$("$root/tools/fetch-kernel.sh") || { echo "no kernel could be fetched"; exit 1; }
 append="console=ttyS0 quiet panic=-1 posthorn.selftest posthorn.cpus=2"
 vm=(--kernel "$kernel" --initrd "$build/run/initrd" --cpus 2 --memory 384M --append "$append")
-boot "${vm[@]}" --name left "${vm[@]}" --name right --pcpus 2 --timeout "${LIMIT:-170}"
+boot "${vm[@]}" --name left "${vm[@]}" --name right --pcpus 2 --timeout "${LIMIT:-170}" "$@"
 [ "$status" = 1 ] || fail "status $status"
 for name in left right; do
 	stopped $name debug-exit 1
