@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Print the tests for tools/run-tests: list-tests.sh quick|full|long. Programs come in the variables
-# UNIT_TESTS, ASAN_TESTS and FUZZ_REPLAYS, the guests from guests/LIST; BUILD is the build folder.
+# UNIT_TESTS, ASAN_TESTS, FUZZ_REPLAYS, EXAMPLE_PROGRAMS; the guests from guests/LIST; BUILD is the build folder.
 set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -19,6 +19,18 @@ fuzz() {
 		name=${program##*/replay_}
 		echo "fuzz/$name 120 $program tests/fuzz/corpus/$name"
 	done
+}
+
+# The examples, plain and under TSan, and a program against the installed library.
+embedding() {
+	local program
+	for program in ${EXAMPLE_PROGRAMS:-}; do
+		case $program in
+		*/tsan/*) echo "example/$(basename "$program")-tsan 120 $program" ;;
+		*) echo "example/$(basename "$program") 60 $program" ;;
+		esac
+	done
+	echo "install/install 120 tests/install/install.sh"
 }
 
 checks() {
@@ -128,6 +140,7 @@ long)
 quick)
 	unit
 	fuzz
+	embedding
 	checks
 	cli
 	;;
@@ -137,6 +150,7 @@ full)
 	guests
 	unit
 	fuzz
+	embedding
 	checks
 	cli
 	;;

@@ -5,7 +5,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
-[ $# -gt 0 ] || set -- $(cd tests/fuzz/corpus && ls)
+if [ $# = 0 ]; then
+	cd tests/fuzz/corpus
+	set -- *
+	cd - >/dev/null
+fi
 
 for target in "$@"; do
 	seeds=tests/fuzz/corpus/$target

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# The examples: built against the library and, with it, under TSan.
+
+EXAMPLES := $(basename $(notdir $(wildcard examples/*.c)))
+
+CFLAGS_tsan := $(BASE) -O1 -D_GNU_SOURCE -fsanitize=thread
+$(eval $(call profile_rule,tsan))
+
+$(BUILD)/examples/%: $(BUILD)/host/examples/%.o $(BUILD)/lib/libposthorn.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $^ -pthread -o $@
+$(BUILD)/tsan/examples/%: $(BUILD)/tsan/examples/%.o $(call objects,tsan,$(CORE_SOURCES))
+	$(Q)$(CC) -fsanitize=thread $^ -pthread -o $@
+
+EXAMPLE_PROGRAMS := $(EXAMPLES:%=$(BUILD)/examples/%) $(EXAMPLES:%=$(BUILD)/tsan/examples/%)
+.PHONY: examples
+examples: $(EXAMPLES:%=$(BUILD)/examples/%) ## build the examples
