@@ -31,6 +31,7 @@ embedding() {
 		esac
 	done
 	echo "install/install 120 tests/install/install.sh"
+	echo "install/api-doc 60 tests/install/api-doc.sh"
 }
 
 checks() {

@@ -20,14 +20,14 @@ struct ph_platform {
 	 * says IN_GUEST makes enter() return at once.
 	 */
 	void (*irq_disable)(void);
-	void (*irq_enable)(void);
+	void (*irq_enable)(void); /* see irq_disable() */
 
 	/*
 	 * Save the interrupt flag and turn interrupts off; restore it.  Any thread or handler, around
 	 * each short lock of the core.  May do nothing where no interrupt handler calls the core.
 	 */
 	uint64_t (*irq_save)(void);
-	void (*irq_restore)(uint64_t flags);
+	void (*irq_restore)(uint64_t flags); /* see irq_save() */
 
 	/*
 	 * Enter the guest and return after its exit.  Owner, IRQs off at call and return.  A
@@ -62,7 +62,7 @@ struct ph_platform {
 	 * wake(): any thread or handler.  The core calls it exactly once per announced sleep at most.
 	 */
 	void (*sleep)(struct ph_vcpu *vcpu, void *host);
-	void (*wake)(struct ph_vcpu *vcpu, void *host);
+	void (*wake)(struct ph_vcpu *vcpu, void *host); /* see sleep() */
 
 	/*
 	 * The vCPU running on the calling pCPU, or NULL (idle, or a thread that runs no vCPU).
@@ -78,7 +78,7 @@ struct ph_platform {
 	 * earlier arming), or cancel.  Owner.  Expiring after cancel is harmless.
 	 */
 	void (*timer_arm)(struct ph_vcpu *vcpu, void *host, uint64_t deadline);
-	void (*timer_cancel)(struct ph_vcpu *vcpu, void *host);
+	void (*timer_cancel)(struct ph_vcpu *vcpu, void *host); /* see timer_arm() */
 
 	/*
 	 * PH_BACKEND_VMX: VMREAD and VMWRITE of the vCPU's VMCS, which is current on the calling pCPU;
@@ -86,6 +86,7 @@ struct ph_platform {
 	 * PH_VMCS_DIRECT executes the instructions itself.  Owner.
 	 */
 	uint64_t (*vmcs_read)(const struct ph_vcpu *vcpu, void *host, uint32_t field);
+	/* See vmcs_read(). */
 	void (*vmcs_write)(const struct ph_vcpu *vcpu, void *host, uint32_t field, uint64_t value);
 	/*
 	 * The active delivery or the APIC's mode changed: set the controls of APIC virtualization and

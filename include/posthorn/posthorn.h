@@ -12,8 +12,9 @@ extern "C" {
 
 /* ---- The virtual machine ------------------------------------------------------------------ */
 
+/* What a VM is made of. */
 struct ph_vm_config {
-	const struct ph_platform *platform;
+	const struct ph_platform *platform; /* the embedder's verbs; lives as long as the VM */
 	uint32_t vcpu_count;      /* 1..PH_VCPU_MAX */
 	uint64_t tsc_khz;         /* guest TSC frequency; not 0 */
 	uint64_t apic_timer_khz;  /* APIC timer input clock before the divider; not 0 */
@@ -24,13 +25,13 @@ struct ph_vm_config {
 	 * ph_pcpu_init(), and the host's two vectors.  NULL: only software posts.
 	 */
 	struct ph_pcpu *const *pcpus;
-	uint8_t notification_vector;
-	uint8_t wakeup_vector;
+	uint8_t notification_vector; /* of a vCPU that runs */
+	uint8_t wakeup_vector;       /* of a vCPU that sleeps; see ph_pcpu_wakeup() */
 };
 
 /* Bytes and alignment of the memory that ph_vm_init() wants. */
 size_t ph_vm_size(const struct ph_vm_config *config);
-#define PH_VM_ALIGN 64u
+#define PH_VM_ALIGN 64u /* alignment of a VM's memory */
 
 /*
  * Make a VM in zeroed memory of ph_vm_size() bytes.  The caller owns the memory and frees it when
@@ -40,16 +41,18 @@ int ph_vm_init(void *memory, const struct ph_vm_config *config, struct ph_vm **v
 
 /* ---- Virtual CPUs -------------------------------------------------------------------------- */
 
+/* How events reach the guest. */
 enum ph_backend {
 	PH_BACKEND_SVM, /* event injection through a VMCB (APM vol. 2, "Event Injection") */
 	PH_BACKEND_VMX, /* a VMCS, reached by vmcs_read() and vmcs_write(); injected or APICv */
 	PH_BACKEND_SOFT, /* no hardware: ph_vcpu_take_event() hands chosen events to the embedder */
 };
 
+/* What a vCPU is made of.  The memory that is pointed to lives as long as the vCPU. */
 struct ph_vcpu_config {
-	enum ph_backend backend;
+	enum ph_backend backend; /* how events reach the guest */
 	uint32_t apic_id; /* initial APIC ID = x2APIC ID; unique in the VM; below PH_VCPU_MAX */
-	bool is_bsp;
+	bool is_bsp;      /* one vCPU of a VM is */
 	void *host;       /* passed to every platform verb */
 	void *apic_page;  /* 4096 zeroed bytes, page-aligned: registers in the SDM's layout */
 	void *pid;        /* 64 zeroed bytes, page-aligned: posted-interrupt descriptor */
@@ -61,12 +64,13 @@ struct ph_vcpu_config {
 	 */
 	enum ph_delivery delivery;
 	uint32_t inhibits; /* bits 1 << PH_INHIBIT_*, for ph_vcpu_inhibits() only */
-	uint32_t pin_based;
-	uint32_t primary;
+	uint32_t pin_based; /* see delivery */
+	uint32_t primary;   /* see delivery */
 };
 
+/* Bytes and alignment of the memory that ph_vcpu_init() wants. */
 size_t ph_vcpu_size(void);
-#define PH_VCPU_ALIGN 64u
+#define PH_VCPU_ALIGN 64u /* alignment of a vCPU's memory */
 
 /*
  * Make vCPU `index` of the VM in zeroed memory of ph_vcpu_size() bytes.  The BSP starts runnable,
@@ -75,9 +79,11 @@ size_t ph_vcpu_size(void);
 int ph_vcpu_init(struct ph_vm *vm, uint32_t index, void *memory, const struct ph_vcpu_config *config,
     struct ph_vcpu **vcpu);
 
+/* What it was made with, and where it belongs.  Any thread. */
 void *ph_vcpu_host(const struct ph_vcpu *vcpu);
 uint32_t ph_vcpu_index(const struct ph_vcpu *vcpu);
 struct ph_vm *ph_vcpu_vm(const struct ph_vcpu *vcpu);
+/* The vCPU of that index, or NULL.  Any thread. */
 struct ph_vcpu *ph_vm_vcpu(const struct ph_vm *vm, uint32_t index);
 /* A consistent-enough copy of the counters (each is monotonic).  Any thread. */
 void ph_vcpu_counters(const struct ph_vcpu *vcpu, struct ph_counters *counters);
@@ -89,12 +95,12 @@ void ph_vcpu_counters(const struct ph_vcpu *vcpu, struct ph_counters *counters);
 void ph_vcpu_load(struct ph_vcpu *vcpu, uint32_t pcpu);
 void ph_vcpu_put(struct ph_vcpu *vcpu);
 
+struct ph_pcpu;
 /*
  * A physical CPU's list of sleeping vCPUs, for devices that post: ph_pcpu_wakeup() is the host's
  * handler of the wakeup vector.  `ndst` is the CPU's NDST value, in place (SDM vol. 3, table "Format of
  * Posted-Interrupt Descriptor").  Memory: zeroed, ph_pcpu_size() bytes, 64-byte aligned, the caller's.
  */
-struct ph_pcpu;
 size_t ph_pcpu_size(void);
 struct ph_pcpu *ph_pcpu_init(void *memory, const struct ph_platform *platform, uint32_t ndst);
 /* Handler, on that pCPU. */
@@ -173,13 +179,14 @@ void ph_vcpu_nmi_blocked_again(struct ph_vcpu *vcpu);
 /* The emulator finished an instruction: STI/MOV SS shadow ends (RIP was advanced).  Owner. */
 void ph_vcpu_end_shadow(struct ph_vcpu *vcpu);
 
-/* An event handed to an embedder of PH_BACKEND_SOFT. */
+/* Kinds of events that PH_BACKEND_SOFT hands out. */
 enum ph_event_kind { PH_EVENT_NONE, PH_EVENT_INTR, PH_EVENT_NMI, PH_EVENT_EXCEPTION };
+/* An event handed to an embedder of PH_BACKEND_SOFT. */
 struct ph_event {
-	enum ph_event_kind kind;
-	uint8_t vector;
-	bool has_error;
-	uint32_t error;
+	enum ph_event_kind kind; /* what it is */
+	uint8_t vector;          /* its vector; 2 for an NMI */
+	bool has_error;          /* an exception with an error code */
+	uint32_t error;          /* the error code, or 0 */
 };
 /*
  * PH_BACKEND_SOFT, inside enter(): fetch the event to deliver now.  The embedder states in advance
@@ -238,19 +245,20 @@ void ph_vcpu_lint(struct ph_vcpu *vcpu, uint32_t pin, bool level);
 
 /* A message-signalled interrupt (SDM vol. 3, "Message Signalled Interrupts"). */
 struct ph_msi {
-	uint64_t address;
-	uint32_t data;
+	uint64_t address; /* 0xfee00000 and above, by 1 MiB */
+	uint32_t data;    /* vector, delivery mode, trigger */
 };
 /* Deliver an MSI.  Any thread or handler.  Returns how many vCPUs accepted it, or PH_EINVAL. */
 int ph_msi_post(struct ph_vm *vm, const struct ph_msi *msi);
 
+/* Where a GSI leads. */
 enum ph_route_kind { PH_ROUTE_NONE, PH_ROUTE_PINS, PH_ROUTE_MSI };
 /* One GSI's route: IOAPIC and/or PIC pins, or an MSI. */
 struct ph_route {
-	enum ph_route_kind kind;
+	enum ph_route_kind kind; /* pins, an MSI, or nowhere */
 	int8_t ioapic_pin; /* -1: none */
 	int8_t pic_pin;    /* -1: none */
-	struct ph_msi msi;
+	struct ph_msi msi; /* PH_ROUTE_MSI */
 };
 /*
  * Replace the whole routing table; routes[gsi], count at most PH_GSI_MAX.  Any one thread at a

@@ -25,8 +25,8 @@ extern "C" {
  * guest TSC, import every vCPU, then the VM, and let the sources go on with the new one.
  */
 #define PH_STATE_VERSION   1u
-#define PH_VCPU_STATE_SIZE 440u
-#define PH_VM_STATE_SIZE   1720u
+#define PH_VCPU_STATE_SIZE 440u /* bytes of a vCPU's image */
+#define PH_VM_STATE_SIZE   1720u /* bytes of a VM's image */
 
 /*
  * Write the vCPU's image.  The vCPU goes on as if nothing had happened; what is posted meanwhile
@@ -62,37 +62,37 @@ int ph_vm_import(struct ph_vm *vm, const void *image, size_t size);
 
 /* As KVM_GET_LAPIC has it: the registers at their xAPIC offsets. */
 struct ph_kvm_lapic_state {
-	uint8_t regs[1024];
+	uint8_t regs[1024]; /* the page's first 1024 bytes */
 };
 
 /* As KVM_GET_IRQCHIP has it for KVM_IRQCHIP_IOAPIC. */
 struct ph_kvm_ioapic_state {
 	uint64_t base_address; /* guest-physical; the core does not know it: 0xfec00000 */
-	uint32_t ioregsel;
-	uint32_t id;  /* 4 bits, in place 3:0 */
-	uint32_t irr; /* a bit a pin: its line is high */
-	uint32_t pad;
-	uint64_t redirtbl[PH_IOAPIC_PINS];
+	uint32_t ioregsel; /* the register that is selected */
+	uint32_t id;       /* 4 bits, in place 3:0 */
+	uint32_t irr;      /* a bit a pin: its line is high */
+	uint32_t pad;      /* 0 */
+	uint64_t redirtbl[PH_IOAPIC_PINS]; /* entries as the registers have them */
 };
 
 /* As KVM_GET_IRQCHIP has it for one 8259 (KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE). */
 struct ph_kvm_pic_state {
 	uint8_t last_irr; /* level of each input */
-	uint8_t irr;
-	uint8_t imr;
-	uint8_t isr;
+	uint8_t irr; /* requests */
+	uint8_t imr; /* masks */
+	uint8_t isr; /* in service */
 	uint8_t priority_add; /* the input of highest priority */
-	uint8_t irq_base;
+	uint8_t irq_base; /* vector of input 0 */
 	uint8_t read_reg_select; /* 1: reads give ISR */
-	uint8_t poll;
-	uint8_t special_mask;
+	uint8_t poll; /* the next read is a poll */
+	uint8_t special_mask; /* special mask mode */
 	uint8_t init_state; /* 0: none awaited; 1, 2, 3: ICW2, ICW3, ICW4 */
-	uint8_t auto_eoi;
-	uint8_t rotate_on_auto_eoi;
-	uint8_t special_fully_nested_mode;
+	uint8_t auto_eoi; /* automatic EOI */
+	uint8_t rotate_on_auto_eoi; /* priorities rotate with it */
+	uint8_t special_fully_nested_mode; /* of ICW4 */
 	uint8_t init4; /* ICW4 is needed */
-	uint8_t elcr;
-	uint8_t elcr_mask;
+	uint8_t elcr; /* 1: level-triggered */
+	uint8_t elcr_mask; /* bits of elcr that can be set */
 };
 
 /*
@@ -100,8 +100,8 @@ struct ph_kvm_pic_state {
  * (KVM_GET_MSRS); and how it was told to write x2APIC IDs (KVM_CAP_X2APIC_API).
  */
 struct ph_kvm_lapic_beside {
-	uint64_t apic_base;
-	uint64_t tsc_deadline;
+	uint64_t apic_base;    /* IA32_APIC_BASE */
+	uint64_t tsc_deadline; /* IA32_TSC_DEADLINE */
 	bool ids_are_32bit; /* in x2APIC mode the ID is in bits 31:0 of its register, not 31:24 */
 };
 

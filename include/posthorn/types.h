@@ -26,13 +26,14 @@ enum ph_err {
 
 #define PH_VCPU_MAX     1024u /* vCPUs in one VM */
 #define PH_GSI_MAX      64u   /* GSIs in one routing table */
-#define PH_IOAPIC_PINS  24u
-#define PH_PIC_PINS     16u
-#define PH_NO_VECTOR    (-1)
+#define PH_IOAPIC_PINS  24u   /* of the IOAPIC */
+#define PH_PIC_PINS     16u   /* of the 8259 pair */
+#define PH_NO_VECTOR    (-1)  /* in place of a vector */
 
 /* Where an interrupt came from; one counter each (SDM vol. 3, "Local and I/O APIC"). */
 #define PH_SOURCE_LIST(X) X(MSI, msi) X(IOAPIC, ioapic) X(PIC, pic) X(IPI, ipi) X(LVT, lvt)
 
+/* PH_SOURCE_MSI and so on. */
 enum ph_source {
 #define PH_SOURCE_ENUM(upper, lower) PH_SOURCE_##upper,
 	PH_SOURCE_LIST(PH_SOURCE_ENUM)
@@ -46,6 +47,7 @@ enum ph_source {
 	X(VIRTUAL, virtual)   /* virtual-interrupt delivery: RVI, SVI, EOI without exit */ \
 	X(POSTED, posted)     /* and posted interrupts: a notification delivers without exit */
 
+/* PH_DELIVERY_INJECTED and so on. */
 enum ph_delivery {
 #define PH_DELIVERY_ENUM(upper, lower) PH_DELIVERY_##upper,
 	PH_DELIVERY_LIST(PH_DELIVERY_ENUM)
@@ -60,6 +62,7 @@ enum ph_delivery {
 	X(APIC_DISABLED, "apic-disabled", "the guest disabled this local APIC in IA32_APIC_BASE or SVR") \
 	X(APIC_BASE, "apic-base", "the guest moved the xAPIC page")
 
+/* PH_INHIBIT_HARDWARE and so on. */
 enum ph_inhibit {
 #define PH_INHIBIT_ENUM(upper, name, what) PH_INHIBIT_##upper,
 	PH_INHIBIT_LIST(PH_INHIBIT_ENUM)
@@ -81,6 +84,7 @@ enum ph_inhibit {
 	X(EOI, eoi)           /* end of interrupt [vector] */ \
 	X(EXIT, exit)         /* the guest exited; written by the embedder [exit code] */
 
+/* PH_TRACE_POST and so on. */
 enum ph_trace_event {
 #define PH_TRACE_ENUM(upper, lower) PH_TRACE_##upper,
 	PH_TRACE_LIST(PH_TRACE_ENUM)
