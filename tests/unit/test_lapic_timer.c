@@ -660,6 +660,25 @@ static void early_expiry_is_armed_again(void **state)
 	assert_true(fired());
 }
 
+/* The VMX-preemption timer: the owner finds it itself, without a request. */
+static void owner_s_exit_fires_without_a_request(void **state)
+{
+	(void)state;
+	use_mode(APIC_LVT_TSC_DEADLINE);
+	write_deadline(harness.tsc + 5000);
+	harness.tsc += 4999;
+	ph_vcpu_timer_exit(vcpu0());
+	assert_false(fired());
+	assert_int_equal(host0()->timer_deadline, harness.tsc + 1);
+	harness.tsc += 1;
+	ph_vcpu_timer_exit(vcpu0());
+	assert_int_equal(vcpu0()->shared.requests & REQUEST_TIMER, 0);
+	assert_true(fired());
+	assert_int_equal(read_deadline(), 0);
+	ph_vcpu_timer_exit(vcpu0());
+	assert_false(fired());
+}
+
 static void illegal_timer_vector_is_an_error(void **state)
 {
 	(void)state;
@@ -781,6 +800,7 @@ int main(void)
 	    TEST(masked_deadline_passes_in_silence),
 	    TEST(stale_expiry_does_not_fire),
 	    TEST(early_expiry_is_armed_again),
+	    TEST(owner_s_exit_fires_without_a_request),
 	    TEST(illegal_timer_vector_is_an_error),
 	    TEST(fires_as_an_edge_of_source_lvt),
 	    TEST(clock_rates),

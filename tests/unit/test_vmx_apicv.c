@@ -134,6 +134,30 @@ static void halted_guest_wakes_by_irr_above_ppr(void **state)
 	harness_destroy();
 }
 
+/* What a fast HLT asks: RVI's class against PPR's, or with injection IRR's. */
+static void deliverable_is_what_rvi_and_ppr_say(void **state)
+{
+	struct ph_vcpu *vcpu = prepare(PH_DELIVERY_POSTED);
+
+	(void)state;
+	lapic_set_reg(vcpu, APIC_PPR, 0x40);
+	fake_vmcs[VMCS_GUEST_INTR_STATUS] = 0;
+	assert_false(ph_vcpu_has_deliverable(vcpu));
+	fake_vmcs[VMCS_GUEST_INTR_STATUS] = 0x4f;
+	assert_false(ph_vcpu_has_deliverable(vcpu));
+	fake_vmcs[VMCS_GUEST_INTR_STATUS] = 0x4050;
+	assert_true(ph_vcpu_has_deliverable(vcpu));
+	harness_destroy();
+
+	vcpu = prepare(PH_DELIVERY_INJECTED);
+	assert_false(ph_vcpu_has_deliverable(vcpu));
+	post_interrupt(vcpu, vcpu, 0x51, false, PH_SOURCE_IPI);
+	assert_true(ph_vcpu_has_deliverable(vcpu));
+	assert_int_equal(ph_cr8_write(vcpu, 5), PH_OK);
+	assert_false(ph_vcpu_has_deliverable(vcpu));
+	harness_destroy();
+}
+
 static void inhibit_reason_switches_to_injection_and_back(void **state)
 {
 	struct ph_vcpu *vcpu = prepare(PH_DELIVERY_POSTED);
@@ -231,6 +255,7 @@ int main(void)
 	    cmocka_unit_test(level_vector_is_in_the_eoi_exit_bitmap_while_tmr_is_set),
 	    cmocka_unit_test(software_sees_what_the_processor_did),
 	    cmocka_unit_test(halted_guest_wakes_by_irr_above_ppr),
+	    cmocka_unit_test(deliverable_is_what_rvi_and_ppr_say),
 	    cmocka_unit_test(inhibit_reason_switches_to_injection_and_back),
 	    cmocka_unit_test(guest_s_apic_mode_inhibits_its_own_vcpu),
 	    cmocka_unit_test(write_exit_knows_what_was_in_the_register_before),
