@@ -108,8 +108,7 @@ static bool enter_choose_other(struct ph_vcpu *vcpu, struct choice *choice)
 	} else if (events->lost.kind != EVENT_NONE) {
 		choice->slot = &events->lost;
 	} else if (events->nmi_pending_count && vcpu->backend->nmi_allowed(vcpu)) {
-		choice->event.kind = EVENT_NMI;
-		choice->event.vector = 2;
+		choice->event = (struct event){.kind = EVENT_NMI, .vector = 2};
 		return true;
 	}
 	if (choice->slot)
@@ -242,8 +241,14 @@ static void enter_publish_in_guest(struct ph_vcpu *vcpu)
 	/* OUTSIDE now, and only the owner leaves OUTSIDE: a plain read, the next generation. */
 	uint32_t mode = shared32_load(&vcpu->shared.mode, NONE);
 
-	shared32_publish(&vcpu->shared.mode, (mode | MODE_STATE_MASK) + 1u + MODE_IN_GUEST,
-	    ENTER_PUBLISH);
+	/*
+	 * The fence: ENTER_ON and ENTER_REQUESTS are read after IN_GUEST can be seen.  Pairs with POST_ON
+	 * and REQUEST_SET; lab: post-spin, request-kick.
+	 * The generation: so that a kicker's cmpxchg fails if its reading of the word is of an
+	 * earlier entry; lab: mode-generation.
+	 */
+	mode = SHARED_STEP(ENTER_GENERATION) ? (mode | MODE_STATE_MASK) + 1u : 0;
+	shared32_publish(&vcpu->shared.mode, mode + MODE_IN_GUEST, ENTER_PUBLISH);
 }
 
 static void enter_publish_outside(struct ph_vcpu *vcpu)
@@ -279,8 +284,9 @@ static bool enter_is_wakeable(struct ph_vcpu *vcpu)
 }
 
 /*
- * Publish the sleep, fence, look again, sleep.  BLOCK_PUBLISH pairs with POST_ON and REQUEST_SET: a
- * sender that does not see the announcement has set ON or a request that the recheck sees.
+ * Publish the sleep, fence, look again, sleep: a sender that does not see the announcement has set ON
+ * or a request that the recheck sees.  Pairs with POST_ON and REQUEST_SET; lab: post-halt,
+ * request-halt.
  */
 static void enter_block(struct ph_vcpu *vcpu)
 {
@@ -371,7 +377,8 @@ static bool enter_guest(struct ph_vcpu *vcpu, struct choice *choice)
 		vcpu->backend->collect(vcpu);
 		if (!platform->fast_exit || !platform->fast_exit(vcpu, vcpu->host))
 			return true;
-		enter_prepare_again(vcpu, choice);
+		if (SHARED_STEP(ENTER_AGAIN))
+			enter_prepare_again(vcpu, choice);
 	}
 }
 
@@ -390,8 +397,9 @@ enum ph_run ph_vcpu_run(struct ph_vcpu *vcpu)
 			continue;
 		enter_prepare(vcpu, &choice);
 		/* Step 2: a notification from here on is taken by the guest's entry, not by a handler. */
-		platform->irq_disable();
-		/* Step 3.  Pairs with POST_ON and REQUEST_SET. */
+		if (SHARED_STEP(ENTER_IRQS_OFF))
+			platform->irq_disable();
+		/* Step 3. */
 		enter_publish_in_guest(vcpu);
 		/* Steps 4 to 6. */
 		has_exited = enter_guest(vcpu, &choice);

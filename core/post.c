@@ -83,7 +83,10 @@ static void post_edge(struct ph_vcpu *target, uint8_t vector)
 	/* Set already: the sender that set it goes on to ON, or the drain has not taken it yet. */
 	if (shared64_or(&target->pid->pir[vector / 64u], bit, POST_PIR) & bit)
 		return;
-	/* Also the full fence between PIR/ON and the mode word; pairs with ENTER_PUBLISH. */
+	/*
+	 * Also the full fence between PIR/ON and the mode word.  Pairs with ENTER_PUBLISH and
+	 * BLOCK_PUBLISH; lab: post-spin, post-halt.
+	 */
 	if (shared64_or(&target->pid->control, PID_ON, POST_ON) & PID_ON)
 		return;
 	post_notify(target);
@@ -134,7 +137,10 @@ bool post_request(struct ph_vcpu *target, uint32_t bits)
 	uint32_t *word = &target->shared.mode;
 	uint32_t mode;
 
-	/* All set already: their setter kicks.  Also the full fence; pairs with ENTER_PUBLISH. */
+	/*
+	 * All set already: their setter kicks.  Also the full fence before the mode word.  Pairs with
+	 * ENTER_PUBLISH and BLOCK_PUBLISH; lab: request-kick, request-halt.
+	 */
 	if ((shared32_or(&target->shared.requests, bits, REQUEST_SET) & bits) == bits)
 		return false;
 	mode = shared32_load_acquire(word, POST_MODE);
@@ -189,7 +195,10 @@ static void post_take_word(struct ph_vcpu *vcpu, uint32_t word, uint64_t bits, b
 
 void post_drain_pir(struct ph_vcpu *vcpu)
 {
-	/* ON first, then PIR: a bit set behind our back sets ON again.  Pairs with POST_ON. */
+	/*
+	 * ON first, then PIR: a bit set behind our back sets ON again.  Pairs with POST_ON; lab:
+	 * fast-post-posted.
+	 */
 	(void)shared64_and(&vcpu->pid->control, ~PID_ON, DRAIN_ON);
 	for (uint32_t word = 0; word < 4; word++) {
 		if (shared64_load(&vcpu->pid->pir[word], NONE))

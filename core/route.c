@@ -439,6 +439,8 @@ static void replace_routes(struct ph_vm *vm, const struct ph_route *routes, uint
 {
 	uint64_t flags = shared_lock_take(&vm->route_lock, vm->platform);
 
+	/* Fences both: no store to a copy is seen before its turn.  Pairs with LATCH_READ; lab:
+	 * route-change. */
 	(void)shared32_add(&vm->route_sequence, 1, LATCH_SEQUENCE);
 	write_copy(&vm->tables[0], routes, count);
 	(void)shared32_add(&vm->route_sequence, 1, LATCH_SEQUENCE);
@@ -460,7 +462,8 @@ bool route_gsi(struct ph_vm *vm, uint32_t gsi, struct ph_route *route)
 		from = &vm->tables[sequence & 1].gsi[gsi];
 		entry.address = shared64_load_acquire(&from->address, NONE);
 		entry.what = shared64_load_acquire(&from->what, NONE);
-	} while (shared32_load(&vm->route_sequence, LATCH_READ) != sequence);
+	} while (SHARED_STEP(LATCH_RECHECK) &&
+	         shared32_load(&vm->route_sequence, LATCH_READ) != sequence);
 	*route = unpack(entry);
 	return route->kind != PH_ROUTE_NONE;
 }

@@ -25,6 +25,8 @@
 	X(ENTER_RECHECK_ON, STEP, "enter 4: look at ON after IN_GUEST is published") \
 	X(ENTER_RECHECK_REQUESTS, STEP, "enter 5: look at requests after IN_GUEST is published") \
 	X(ENTER_IRQS_OFF, STEP, "enter 2: interrupts off before IN_GUEST is published") \
+	X(ENTER_AGAIN, STEP, "enter 6: a new choice after a fast-path exit") \
+	X(ENTER_GENERATION, STEP, "enter 3: the next generation in the mode word") \
 	X(ENTER_OUTSIDE, STORE, "enter 7: OUTSIDE") \
 	X(DRAIN_ON, RMW, "drain: clear ON before PIR is read; also the fence between") \
 	X(DRAIN_PIR, RMW, "drain: take the PIR word") \
@@ -48,8 +50,9 @@
 	X(LINT_SET, RMW, "lint: the pin's level and edge, before their request") \
 	X(LINT_TAKE, RMW, "lint: take the edges, after their request was fetched") \
 	X(LVT_ACCEPTS_PIC, PUBLISH, "lvt: this CPU takes INTR, before the owner reads the PIC's output") \
-	X(LATCH_SEQUENCE, RMW, "latch: writer flips the copies") \
+	X(LATCH_SEQUENCE, RMW, "latch: writer flips the copies; also the fence before it writes one") \
 	X(LATCH_READ, LOAD, "latch: reader's sequence before and after") \
+	X(LATCH_RECHECK, STEP, "latch: read again if the sequence moved on meanwhile") \
 	X(IDENTITY_PUBLISH, STORE, "route: the identity word, before the map entries that lead to it") \
 	X(IDENTITY_MAP, LOAD, "route: read the map entry before the identity it leads to") \
 	X(PIC_OUTPUT, PUBLISH, "pic: INTR rises; full fence before accepts_pic is read") \

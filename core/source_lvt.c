@@ -149,7 +149,9 @@ void source_lvt_update_pic(struct ph_vcpu *vcpu)
 	if (accepts == vcpu->lapic.accepts_pic)
 		return;
 	vcpu->lapic.accepts_pic = accepts;
-	/* The PIC writes its output, then looks here; the owner writes here, then reads its output.
+	/*
+	 * The PIC writes its output, then looks here; the owner writes here, then reads its output.
+	 * Pairs with PIC_OUTPUT; lab: pic-late.
 	 */
 	shared32_publish(&vcpu->shared.accepts_pic, accepts, LVT_ACCEPTS_PIC);
 }

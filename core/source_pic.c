@@ -131,7 +131,8 @@ static void wake_acceptors(struct ph_vm *vm)
 
 /*
  * The slave's INT is the master's input 2.  INTR published is a full fence before accepts_pic is
- * read; pairs with LVT_ACCEPTS_PIC: an owner that is not seen as accepting sees INTR by itself.
+ * read: an owner that is not seen as accepting sees INTR by itself.  Pairs with LVT_ACCEPTS_PIC; lab:
+ * pic-late.
  * INTR that falls concerns nobody: whoever comes too late gets a spurious IRQ 7.
  */
 static void update_output(struct ph_vm *vm)

@@ -166,9 +166,15 @@ static bool svm_in_shadow(const struct ph_vcpu *vcpu)
 	return svm_vmcb(vcpu)->interrupt_state & VMCB_INTERRUPT_SHADOW;
 }
 
+/* APM vol. 2, "Virtualizing the Global Interrupt Flag": with it enabled, V_GIF holds interrupts back. */
+static bool svm_gif_is_set(const struct ph_vcpu *vcpu)
+{
+	return (svm_vmcb(vcpu)->interrupt_control & (V_GIF_ENABLE | V_GIF)) != V_GIF_ENABLE;
+}
+
 static bool svm_intr_allowed(const struct ph_vcpu *vcpu)
 {
-	return (svm_vmcb(vcpu)->rflags & RFLAGS_IF) && !svm_in_shadow(vcpu);
+	return (svm_vmcb(vcpu)->rflags & RFLAGS_IF) && svm_gif_is_set(vcpu) && !svm_in_shadow(vcpu);
 }
 
 static bool svm_nmi_masked(const struct ph_vcpu *vcpu)

@@ -90,6 +90,7 @@ static void point(const struct op *op)
 		if (!engine.resume_interrupt)
 			return;
 		engine.resume_interrupt = false;
+		engine.reached[SITE_COUNT + LAB_INTERRUPT_DRAINS] = true;
 		log_text(EVENT_INTERRUPT, "takes an interrupt", 0);
 		engine.actors[index].interrupt_take(engine.actors[index].interrupt_arg);
 	}
@@ -361,6 +362,7 @@ uint64_t lab_rmw(enum lab_rmw kind, volatile void *address, uint32_t size, uint6
 	uint64_t old;
 
 	if (engine.in_actor) {
+		engine.reached[site] = true;
 		if (engine.weak[site] == LAB_UNLOCKED)
 			return rmw_unlocked(kind, &op, value, expected, file, line);
 		if (engine.weak[site] == LAB_UNFENCED)
@@ -378,6 +380,7 @@ void lab_fence(enum core_site site, const char *file, int line)
 {
 	struct op op = {.kind = OP_FENCE, .site = site};
 
+	engine.reached[site] |= engine.in_actor;
 	if (!engine.in_actor || engine.weak[site] != LAB_STRONG)
 		return;
 	if (self()->store_count != 0 || !skip_point())
@@ -388,6 +391,7 @@ void lab_fence(enum core_site site, const char *file, int line)
 void lab_publish(volatile void *address, uint32_t size, uint64_t value, enum core_site site,
     const char *file, int line)
 {
+	engine.reached[site] |= engine.in_actor;
 	if (engine.in_actor && engine.weak[site] != LAB_STRONG) {
 		lab_store(address, size, value, site, file, line);
 		return;
@@ -399,6 +403,7 @@ bool lab_step(enum core_site site, const char *file, int line)
 {
 	(void)file;
 	(void)line;
+	engine.reached[site] |= engine.in_actor;
 	return engine.weak[site] != LAB_LEFT_OUT;
 }
 
@@ -477,6 +482,7 @@ void lab_hardware_step(uint32_t assumption, const char *what)
 
 	if (!engine.in_actor)
 		return;
+	engine.reached[SITE_COUNT + assumption] = true;
 	point(&op);
 	log_text(EVENT_STEP, what, 0);
 }

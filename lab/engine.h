@@ -210,6 +210,15 @@ struct engine {
 	bool crash_armed;
 	bool is_watching; /* the second build: watch.c */
 
+	/* Of the states at rest in this search; most 0 and least UINT64_MAX while there was none.
+	 */
+	struct measured {
+		uint64_t least, most;
+	} measured[LAB_MEASURE_MAX];
+
+	/* Sites, and LAB_ASSUMED(...) behind them, that some CPU came to in this search. */
+	bool reached[SITE_COUNT + LAB_ASSUMPTION_COUNT + 1];
+
 	/* A byte a line of shared memory, a bit for 8 bytes: something in this scenario writes it.
 	 */
 	uint8_t *written;
@@ -316,6 +325,7 @@ uint32_t *parts_room(uint32_t count, uint32_t *offset);
 uint32_t parts_add(struct hash hash, struct part part);
 
 /* ---- world.c: states and their successors ---- */
+struct learned;
 /* A state at rest; world_size() bytes. */
 struct record {
 	struct hash hash;
@@ -434,8 +444,9 @@ uint32_t world_expand(
 /* The same after world_look_ahead(). */
 uint32_t world_expand_seen(const struct record *record, const struct ahead *ahead, uint32_t first,
     successor_fn found, void *context, int *failed);
-/* Forget what is hot, set the scenario up, and learn by random walks what changes. */
-void world_prepare(const struct lab_scenario *scenario, const struct lab_params *params);
+/* Forget what is hot; set the scenario up and learn by random walks what changes, unless told. */
+void world_prepare(const struct lab_scenario *scenario, const struct lab_params *params,
+    const struct learned *learned);
 /* Memory was changed by action_do(): the next world_load() takes nothing for granted. */
 void world_forget(void);
 /* Put the world into its first state. */
@@ -444,6 +455,8 @@ void world_reset(void);
 bool world_must_restart(void);
 /* The same as far as it is known without looking. */
 bool world_restart_is_due(void);
+void world_measure_reset(void);
+void world_measure_add(const struct measured *more);
 /* Bytes of a state that can differ, for people. */
 uint32_t world_hot_bytes(void);
 /* Handlers for crashes and endless loops inside programs. */
@@ -483,6 +496,12 @@ const struct table_slot *table_find(const struct table *table, uint64_t low);
 size_t table_bytes(const struct table *table);
 
 /* ---- explore.c ---- */
+/* What random walks and a search found out about a scenario's memory: a start for the next one. */
+struct learned {
+	uint8_t written[SHARED_LINES];
+	uint32_t stack_low[ACTOR_MAX];
+};
+void world_learned(struct learned *learned);
 struct options {
 	enum lab_model model;
 	bool has_model;
@@ -493,7 +512,8 @@ struct options {
 	bool reduce;    /* no scheduling point where none is needed */
 	bool memorize;  /* execute no step twice */
 	bool lasso, progress;
-	uint64_t pct_runs; /* 0: exhaustive search */
+	uint64_t pct_runs;             /* 0: exhaustive search */
+	const struct learned *learned; /* NULL: learn by random walks */
 };
 
 #define PATH_MAX_ACTIONS 4096u
@@ -511,6 +531,7 @@ struct result {
 	uint32_t path_count;  /* actions of the counterexample, as indices in the action lists */
 	uint32_t cycle_start; /* lasso: first action of the cycle; else path_count */
 	uint32_t switch_count;
+	struct measured measured[LAB_MEASURE_MAX];
 	uint8_t path[PATH_MAX_ACTIONS];
 };
 void explore(

@@ -31,7 +31,8 @@ struct queue {
 struct worker {
 	struct queue queues[2];
 	uint64_t state_count, transition_count, quiescent_count, back_edge_count;
-	uint64_t level_count; /* states added in this level */
+	uint64_t level_count;                      /* states added in this level */
+	struct measured measured[LAB_MEASURE_MAX]; /* when it has ended */
 	uint8_t pad[64];
 };
 
@@ -347,6 +348,7 @@ static void work(uint32_t index, bool progress)
 		if (run->jobs > 1)
 			pthread_barrier_wait(&run->barrier);
 	}
+	memcpy(me->measured, engine.measured, sizeof(me->measured));
 }
 
 /* ---- A run ---- */
@@ -497,6 +499,9 @@ static void fill_result(struct result *result)
 	result->hot_bytes = world_hot_bytes();
 	result->is_exhaustive = run->stop == STOP_FULL;
 	result->cycle_start = UINT32_MAX;
+	for (uint32_t i = 0; i < run->jobs; i++)
+		world_measure_add(run->workers[i].measured);
+	memcpy(result->measured, engine.measured, sizeof(result->measured));
 	switch ((enum stop)run->stop) {
 	case STOP_FAILURE:
 		result->failure = run->failure;
@@ -554,7 +559,8 @@ void explore(
 	engine.memorize = options->memorize;
 	engine.is_shared = options->jobs > 1;
 	world_guard();
-	world_prepare(scenario, &params);
+	memset(engine.reached, 0, sizeof(engine.reached));
+	world_prepare(scenario, &params, options->learned);
 	if (options->pct_runs) {
 		world_reset();
 		pct_run(options, deadline, result);

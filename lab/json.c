@@ -79,6 +79,13 @@ void json_result(FILE *out, const struct lab_scenario *scenario, const struct op
 	    (unsigned long long)result->quiescent_count, result->depth);
 	fprintf(out, ",\n   \"seconds\": %.3f, \"memory\": %zu, \"log2_collision\": %.1f",
 	    result->seconds, result->memory, collision_bound(result->state_count));
+	for (uint32_t i = 0; i < LAB_MEASURE_MAX && scenario->measures[i].what; i++) {
+		fprintf(out, "%s\"%s\": [%llu, %llu]", i ? ", " : ",\n   \"measured\": {",
+		    scenario->measures[i].what, (unsigned long long)result->measured[i].least,
+		    (unsigned long long)result->measured[i].most);
+		if (i + 1 == LAB_MEASURE_MAX || !scenario->measures[i + 1].what)
+			fprintf(out, "}");
+	}
 	if (result->path_count) {
 		member(out, "failure", result->failure.what);
 		member(out, "replay", id);

@@ -52,6 +52,8 @@ struct lab_params {
 
 enum lab_expect { LAB_HOLDS, LAB_FAILS };
 
+#define LAB_MEASURE_MAX 3u
+
 struct lab_scenario {
 	const char *name;
 	const char *question; /* one line, ends in a question mark */
@@ -67,6 +69,12 @@ struct lab_scenario {
 	 * some CPU has not ended.  A scenario whose CPUs never end sets it.
 	 */
 	bool (*pending)(void);
+	/* Counted in every state in which nothing can happen any more: least and most are printed.
+	 */
+	struct lab_measure {
+		const char *what;
+		uint64_t (*value)(void);
+	} measures[LAB_MEASURE_MAX];
 	struct lab_weakening weakenings[4]; /* LAB_STRONG ends the list */
 	uint32_t mutant_of_bug;             /* number in facts/bugs.md, or 0 */
 	const void *data;                   /* the scenario's own constants */

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The lab's embedder of libposthorn: struct ph_platform on the model's CPUs. */
 #include "lab/machine.h"
+
+#include <posthorn/state.h>
+
 #include "x86/apic.h"
 #include "x86/msr.h"
 
 #define RFLAGS_TF               (1ull << 8)
 #define RFLAGS_IF               (1ull << 9)
-#define FIRST_CLASS             3u
+#define FIRST_CLASS             4u /* classes 4 to 7 share a word of PIR */
+#define PIC_CLASS               11u
 #define NOTIFICATION_VECTOR     0xf2u
 #define WAKEUP_VECTOR           0xf1u
 #define LINT_CLASS              12u
@@ -17,6 +21,10 @@
 #define MSR_X2APIC_EOI          0x80bu
 #define MSR_X2APIC_SVR          0x80fu
 #define MSR_X2APIC_LINT0        0x835u
+#define MSR_X2APIC_LINT1        0x836u
+#define MSR_X2APIC_ICR          0x830u
+#define LVT_EXTINT              0x700u
+#define LVT_MASKED              0x10000u
 #define VECTOR_OF(vector_class) ((uint8_t)((uint32_t)(vector_class) << 4 | 1u))
 
 struct machine *machine;
@@ -24,6 +32,8 @@ static struct ph_vm *vm;
 static struct ph_vcpu *vcpus[MACHINE_VCPU_MAX];
 static struct vmcb *vmcbs[MACHINE_VCPU_MAX];
 static struct model_vmx vmxs[MACHINE_VCPU_MAX];
+static struct pid *pids[MACHINE_VCPU_MAX];
+static uint8_t *image;
 static struct ph_pcpu *pcpus[MODEL_PCPU_MAX];
 static const struct ph_platform platform;
 /* Numbers handed to actors; constants. */
@@ -34,9 +44,24 @@ const struct machine_config *machine_config(void)
 	return lab_scenario_now()->data;
 }
 
+struct ph_vm *machine_vm(void)
+{
+	return vm;
+}
+
+const struct pid *machine_pid(uint32_t index)
+{
+	return pids[index];
+}
+
 struct ph_vcpu *machine_vcpu(uint32_t index)
 {
 	return vcpus[index];
+}
+
+static uint32_t machine_vcpu_count(void)
+{
+	return machine_config()->vcpu_count ? machine_config()->vcpu_count : 1;
 }
 
 /* The pCPU under the calling actor: a vCPU's thread may have moved. */
@@ -58,8 +83,6 @@ static uint32_t this_pcpu_number(void)
 
 static void irq_disable(void)
 {
-	if (machine_config()->fault == MACHINE_LATE_IRQS_OFF)
-		return;
 	lab_hardware_step(LAB_NOTHING_DRAINS, "interrupts off");
 	this_pcpu()->interrupts_on = 0;
 }
@@ -91,6 +114,8 @@ static void notify(struct ph_vcpu *vcpu, void *host, uint32_t pcpu)
 	(void)vcpu;
 	(void)host;
 	lab_hardware_step(LAB_ICR_DRAINS, "sends the notification IPI");
+	if (machine_config()->counts)
+		machine->ipi_count++;
 	model_ipi_send(&machine->pcpus[pcpu], MODEL_NOTIFY);
 }
 
@@ -99,6 +124,8 @@ static void kick(struct ph_vcpu *vcpu, void *host, uint32_t pcpu)
 	(void)vcpu;
 	(void)host;
 	lab_hardware_step(LAB_ICR_DRAINS, "sends the kick IPI");
+	if (machine_config()->counts)
+		machine->ipi_count++;
 	model_ipi_send(&machine->pcpus[pcpu],
 	    machine_config()->fault == MACHINE_KICK_NOTIFIES ? MODEL_NOTIFY : MODEL_KICK);
 }
@@ -127,6 +154,9 @@ static struct ph_vcpu *running(void)
 {
 	uint32_t index = machine->running[this_pcpu_number()];
 
+	/* A sender has just read the mode word. */
+	if (machine_config()->counts)
+		machine->exits_seen[this_pcpu_number()] = machine->exit_count;
 	return index ? vcpus[index - 1] : NULL;
 }
 
@@ -168,6 +198,18 @@ static void start(struct ph_vcpu *vcpu, void *host, uint8_t vector)
 	(void)vector;
 }
 
+/* A sender has decided to kick; is there still a reason? */
+static void trace(uint32_t event, const struct ph_vcpu *vcpu, uint64_t detail)
+{
+	(void)vcpu;
+	if (event != PH_TRACE_KICK || !machine_config()->counts)
+		return;
+	if ((machine->vcpus[0].request_seen & detail) == detail)
+		machine->spurious_count++;
+	if (machine->is_in_guest && machine->exits_seen[this_pcpu_number()] != machine->exit_count)
+		machine->stale_count++;
+}
+
 /* ---- VMX's verbs --------------------------------------------------------------------------------
  */
 
@@ -196,6 +238,41 @@ static void set_delivery(struct ph_vcpu *vcpu, void *host, enum ph_delivery deli
 		vmcs->secondary &= ~SECONDARY_VIRTUAL_INTERRUPTS;
 	else
 		vmcs->secondary |= SECONDARY_VIRTUAL_INTERRUPTS;
+}
+
+/* ---- Messages ----------------------------------------------------------------------------------
+ */
+
+static void send_msi(uint32_t vcpu, uint8_t vector)
+{
+	struct ph_msi msi = {
+	    .address = MSI_ADDRESS_BASE | (uint64_t)vcpu << MSI_ADDRESS_DEST_SHIFT,
+	    .data = vector | (machine_config()->level ? MSI_DATA_LEVEL | MSI_DATA_ASSERT : 0),
+	};
+
+	lab_check(ph_msi_post(vm, &msi) == 1, "the vCPU did not accept the interrupt");
+}
+
+/* ---- The host's interrupt handlers -------------------------------------------------------------
+ */
+
+static void handle_interrupt(enum model_vector vector)
+{
+	switch (vector) {
+	case MODEL_DEVICE:
+		lab_note("host interrupt: a device; its handler posts", 0);
+		send_msi(0, VECTOR_OF(HANDLER_CLASS));
+		break;
+	case MODEL_WAKEUP:
+		lab_note("host interrupt: wakeup vector", 0);
+		ph_pcpu_wakeup(pcpus[this_pcpu_number()]);
+		break;
+	case MODEL_KICK:
+		lab_note("host interrupt: kick, does nothing more", 0);
+		break;
+	default:
+		lab_note("host interrupt: notification, does nothing", 0);
+	}
 }
 
 /* ---- The guest's turn --------------------------------------------------------------------------
@@ -270,12 +347,13 @@ static const char *const exit_names[] = {
     [EXIT_IRET] = "exit: IRET",
     [EXIT_TRAP] = "exit: #DB",
     [EXIT_FAULT] = "exit in the middle of a delivery",
+    [EXIT_TIMER] = "exit: preemption timer",
 };
 
 static void fast_path(struct ph_vcpu *vcpu)
 {
 	if (machine_config()->fast_self_ipi) {
-		machine->posted[FAST_CLASS]++;
+		machine->vcpus[0].posted[FAST_CLASS]++;
 		lab_check(
 		    ph_apic_msr_write(vcpu, MSR_X2APIC_SELF_IPI, VECTOR_OF(FAST_CLASS)) == PH_OK,
 		    "self-IPI refused");
@@ -290,14 +368,22 @@ static void enter(struct ph_vcpu *vcpu, void *host)
 	size_t index = (size_t)(own - machine->vcpus);
 
 	(void)vcpu;
-	if (machine_config()->fault == MACHINE_LATE_IRQS_OFF) {
+	/* The entry itself needs them off; with step 2 left out that is all there is. */
+	if (this_pcpu()->interrupts_on) {
 		lab_hardware_step(LAB_NOTHING_DRAINS, "interrupts off");
 		this_pcpu()->interrupts_on = 0;
 	}
 	if (machine_config()->fault == MACHINE_EARLY_STEP &&
 	    (vmcbs[index]->intercept_3 & VMCB_IRET))
 		vmcbs[index]->rflags |= RFLAGS_TF;
+	if (machine_config()->fault == MACHINE_FORGETS_GIF)
+		vmcbs[index]->interrupt_control |= V_GIF_ENABLE;
+	machine->is_in_guest = machine_config()->counts;
 	own->exit = (uint8_t)guest_runs(own, index);
+	machine->exit_count += machine->is_in_guest;
+	machine->is_in_guest = 0;
+	if (machine_config()->fault == MACHINE_FORGETS_GIF)
+		vmcbs[index]->interrupt_control &= ~V_GIF_ENABLE;
 	if (machine_config()->fault == MACHINE_LOSES_EVENT) {
 		if (machine_config()->is_vmx)
 			vmxs[index].vmcs->idt_vectoring_info = 0;
@@ -305,16 +391,25 @@ static void enter(struct ph_vcpu *vcpu, void *host)
 			vmcbs[index]->exit_int_info = 0;
 	}
 	lab_note(exit_names[own->exit], 0);
+	if (vmxs[index].vmcs && (vmxs[index].vmcs->exit_intr_info & INTR_INFO_VALID) &&
+	    machine_config()->fault != MACHINE_DROPS_ACKED)
+		handle_interrupt(
+		    (enum model_vector)(vmxs[index].vmcs->exit_intr_info & INTR_INFO_VECTOR_MASK));
 }
 
 static bool fast_exit(struct ph_vcpu *vcpu, void *host)
 {
 	struct machine_vcpu *own = host;
 
-	if (own->exit != EXIT_FAST)
+	bool is_eoi = own->exit == EXIT_EOI_WRITE && machine_config()->fast_eoi;
+
+	if (own->exit != EXIT_FAST && own->exit != EXIT_TIMER && !is_eoi)
 		return false;
 	own->exit = EXIT_NONE;
-	fast_path(vcpu);
+	if (!is_eoi)
+		fast_path(vcpu);
+	else if (machine_config()->fault != MACHINE_FAST_FORGETS)
+		lab_check(ph_apic_msr_write(vcpu, MSR_X2APIC_EOI, 0) == PH_OK, "EOI refused");
 	return true;
 }
 
@@ -340,10 +435,26 @@ static const struct ph_platform platform = {
     .start = start,
     .smi = nothing,
     .bug = lab_bug,
+    .trace = trace,
 };
 
 /* ---- Threads -----------------------------------------------------------------------------------
  */
+
+/* What GUEST_EXIT is in this scenario. */
+static void handle_instruction(struct ph_vcpu *vcpu)
+{
+	uint32_t other = 1 - ph_vcpu_index(vcpu);
+	uint64_t command = (uint64_t)other << 32 | VECTOR_OF(FIRST_CLASS);
+
+	if (machine_config()->exchanges) {
+		machine->vcpus[other].posted[FIRST_CLASS]++;
+		lab_check(ph_apic_msr_write(vcpu, MSR_X2APIC_ICR, command) == PH_OK, "IPI refused");
+	}
+	if (machine_config()->late_pic)
+		lab_check(ph_apic_msr_write(vcpu, MSR_X2APIC_LINT0, LVT_EXTINT) == PH_OK,
+		    "LINT0 refused");
+}
 
 static void handle_exit(struct ph_vcpu *vcpu, struct machine_vcpu *own)
 {
@@ -359,6 +470,9 @@ static void handle_exit(struct ph_vcpu *vcpu, struct machine_vcpu *own)
 		break;
 	case EXIT_HALT:
 		ph_vcpu_halt(vcpu);
+		break;
+	case EXIT_HANDLED:
+		handle_instruction(vcpu);
 		break;
 	case EXIT_WINDOW:
 		machine->window_count++;
@@ -389,10 +503,9 @@ static void move_to(struct ph_vcpu *vcpu, struct machine_vcpu *own, uint32_t to)
 
 static void maybe_move(struct ph_vcpu *vcpu, struct machine_vcpu *own)
 {
-	if (machine_config()->migrates && !own->has_migrated &&
-	    lab_choose(2, "moves to another pCPU")) {
-		own->has_migrated = 1;
-		move_to(vcpu, own, MODEL_PCPU_MAX - 1);
+	if (own->moved_count < machine_config()->moves && lab_choose(2, "moves to another pCPU")) {
+		own->moved_count++;
+		move_to(vcpu, own, own->pcpu ? 0 : MODEL_PCPU_MAX - 1);
 	}
 	if (machine_config()->is_preempted && !own->was_preempted &&
 	    lab_choose(2, "is preempted")) {
@@ -401,11 +514,21 @@ static void maybe_move(struct ph_vcpu *vcpu, struct machine_vcpu *own)
 	}
 }
 
+static void save_and_restore(struct ph_vcpu *vcpu)
+{
+	lab_check(ph_vcpu_export(vcpu, image, PH_VCPU_STATE_SIZE) == PH_OK, "export refused");
+	lab_check(ph_vcpu_import(vcpu, image, PH_VCPU_STATE_SIZE) == PH_OK, "import refused");
+	/* Constant again. */
+	__builtin_memset(image, 0, PH_VCPU_STATE_SIZE);
+}
+
 static void vcpu_thread(void *arg)
 {
 	uint32_t index = *(uint32_t *)arg;
 	struct machine_vcpu *own = &machine->vcpus[index];
 
+	if (machine_config()->imports)
+		save_and_restore(vcpus[index]);
 	for (;;) {
 		if (ph_vcpu_run(vcpus[index]) == PH_RUN_REQUEST)
 			own->request_seen |= (uint8_t)ph_vcpu_take_requests(vcpus[index]);
@@ -415,16 +538,23 @@ static void vcpu_thread(void *arg)
 	}
 }
 
+void machine_post_vector(uint32_t vcpu, uint8_t vector)
+{
+	machine->vcpus[vcpu].posted[vector >> 4]++;
+	send_msi(vcpu, vector);
+}
+
 void machine_post(uint32_t vcpu, uint32_t vector_class)
 {
-	struct ph_msi msi = {
-	    .address = MSI_ADDRESS_BASE | (uint64_t)vcpu << MSI_ADDRESS_DEST_SHIFT,
-	    .data = VECTOR_OF(vector_class) |
-	            (machine_config()->level ? MSI_DATA_LEVEL | MSI_DATA_ASSERT : 0),
-	};
+	machine_post_vector(vcpu, VECTOR_OF(vector_class));
+}
 
-	machine->posted[vector_class]++;
-	lab_check(ph_msi_post(vm, &msi) == 1, "the vCPU did not accept the interrupt");
+/* Senders 0 and 1 have a LINT pin each. */
+static void pulse_pin(uint32_t pin)
+{
+	machine->vcpus[0].posted[LINT_CLASS - pin]++;
+	ph_vcpu_lint(vcpus[0], pin, true);
+	ph_vcpu_lint(vcpus[0], pin, false);
 }
 
 static void sender(void *arg)
@@ -441,9 +571,10 @@ static void sender(void *arg)
 			machine->vcpus[0].request_posted |= (uint8_t)(1u << number);
 			ph_vcpu_request(vcpus[0], 1u << number);
 		} else if (config->lint) {
-			machine->posted[LINT_CLASS]++;
-			ph_vcpu_lint(vcpus[0], 0, true);
-			ph_vcpu_lint(vcpus[0], 0, false);
+			pulse_pin(number % 2);
+		} else if (config->pic) {
+			machine->vcpus[0].posted[PIC_CLASS]++;
+			lab_check(ph_gsi_set(vm, 0, number, true) == PH_OK, "no such GSI");
 		} else {
 			machine_post(
 			    0, FIRST_CLASS + (config->same_vector ? 0 : number * posts + i));
@@ -486,21 +617,7 @@ static void interrupt_take(void *arg)
 	enum model_vector vector = model_interrupt_take(pcpu);
 
 	pcpu->interrupts_on = 0;
-	switch (vector) {
-	case MODEL_DEVICE:
-		lab_note("host interrupt: a device; its handler posts", 0);
-		machine_post(0, HANDLER_CLASS);
-		break;
-	case MODEL_WAKEUP:
-		lab_note("host interrupt: wakeup vector", 0);
-		ph_pcpu_wakeup(pcpus[pcpu - machine->pcpus]);
-		break;
-	case MODEL_KICK:
-		lab_note("host interrupt: kick, does nothing more", 0);
-		break;
-	default:
-		lab_note("host interrupt: notification, does nothing", 0);
-	}
+	handle_interrupt(vector);
 	pcpu->interrupts_on = 1;
 }
 
@@ -539,6 +656,7 @@ static void handler_step(void *arg, uint32_t choice)
 	(void)arg;
 	(void)choice;
 	machine->handler_fired = 1;
+	machine->vcpus[0].posted[HANDLER_CLASS]++;
 	machine->pcpus[machine->vcpus[0].pcpu].irr |= 1u << MODEL_DEVICE;
 	lab_note("a device interrupts the vCPU's pCPU", 0);
 }
@@ -557,7 +675,7 @@ static void device_step(void *arg, uint32_t choice)
 	(void)arg;
 	(void)choice;
 	machine->device_fired = 1;
-	machine->posted[DEVICE_CLASS]++;
+	machine->vcpus[0].posted[DEVICE_CLASS]++;
 	lab_note("device posts: PIR", VECTOR_OF(DEVICE_CLASS));
 	if (!model_vtd_post(vmxs[0].pid, VECTOR_OF(DEVICE_CLASS), &nv, &ndst))
 		return;
@@ -609,7 +727,9 @@ static void make_vmx(uint32_t index, struct ph_vcpu_config *config)
 	};
 	config->backend = PH_BACKEND_VMX;
 	config->delivery = machine_config()->delivery;
-	config->pin_based = PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMIS;
+	config->pin_based = PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMIS |
+	                    (machine_config()->preempts ? PIN_PREEMPTION_TIMER : 0);
+	vmx->vmcs->exit_controls = machine_config()->acknowledges ? EXIT_ACK_INTERRUPT : 0;
 	config->primary = PRIMARY_HLT | PRIMARY_TPR_SHADOW;
 	vmx->vmcs->pin_based = config->pin_based;
 	vmx->vmcs->primary = config->primary;
@@ -622,7 +742,26 @@ static void make_svm(uint32_t index, struct ph_vcpu_config *config)
 {
 	vmcbs[index] = lab_alloc(4096, "VMCB");
 	vmcbs[index]->rflags = RFLAGS_IF | 2u;
+	if (machine_config()->has_vgif)
+		vmcbs[index]->interrupt_control = V_GIF_ENABLE | V_GIF;
 	config->vmcb = vmcbs[index];
+}
+
+static uint64_t first_lint0(void)
+{
+	if (machine_config()->pic)
+		return LVT_EXTINT | (machine_config()->late_pic ? LVT_MASKED : 0);
+	return VECTOR_OF(LINT_CLASS);
+}
+
+/* ICW1 to ICW4, then a mask that lets line 0 through (8259A data sheet). */
+static void program_pic(void)
+{
+	ph_pic_write(vm, 0x20, 0x11);
+	ph_pic_write(vm, 0x21, (uint8_t)(PIC_CLASS << 4));
+	ph_pic_write(vm, 0x21, 0x04);
+	ph_pic_write(vm, 0x21, 0x01);
+	ph_pic_write(vm, 0x21, 0xfe);
 }
 
 static void make_vcpu(uint32_t index)
@@ -630,7 +769,7 @@ static void make_vcpu(uint32_t index)
 	struct ph_vcpu_config config = {
 	    .backend = PH_BACKEND_SVM,
 	    .apic_id = index,
-	    .is_bsp = true,
+	    .is_bsp = true, /* all of them: none waits for a SIPI */
 	    .host = &machine->vcpus[index],
 	    .apic_page = lab_alloc(4096, "apic page"),
 	    .pid = lab_alloc(64, "PID"),
@@ -638,6 +777,7 @@ static void make_vcpu(uint32_t index)
 	void *memory = lab_alloc(ph_vcpu_size(), "vcpu");
 	uint64_t base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP;
 
+	pids[index] = config.pid;
 	lab_name(config.pid, 8, "PIR[0]");
 	lab_name((char *)config.pid + 8, 8, "PIR[1]");
 	lab_name((char *)config.pid + 16, 8, "PIR[2]");
@@ -650,7 +790,8 @@ static void make_vcpu(uint32_t index)
 	if (ph_vcpu_init(vm, index, memory, &config, &vcpus[index]) != PH_OK ||
 	    ph_apic_msr_write(vcpus[index], MSR_APIC_BASE, base | APIC_BASE_X2APIC) != PH_OK ||
 	    ph_apic_msr_write(vcpus[index], MSR_X2APIC_SVR, 0x1ff) != PH_OK ||
-	    ph_apic_msr_write(vcpus[index], MSR_X2APIC_LINT0, VECTOR_OF(LINT_CLASS)) != PH_OK)
+	    ph_apic_msr_write(vcpus[index], MSR_X2APIC_LINT0, first_lint0()) != PH_OK ||
+	    ph_apic_msr_write(vcpus[index], MSR_X2APIC_LINT1, VECTOR_OF(LINT_CLASS - 1)) != PH_OK)
 		lab_bug(__FILE__, __LINE__, "the scenario's vCPU cannot be made");
 	machine->vcpus[index].pcpu = (uint8_t)index;
 	machine->vcpus[index].guest.nests = machine_config()->nests;
@@ -702,19 +843,41 @@ static void make_vm(uint32_t vcpu_count)
 		lab_bug(__FILE__, __LINE__, "the scenario's VM cannot be made");
 	for (uint32_t i = 0; i < vcpu_count; i++)
 		make_vcpu(i);
+	if (machine_config()->pic)
+		program_pic();
+	if (machine_config()->imports)
+		image = lab_alloc(PH_VCPU_STATE_SIZE, "image");
 }
 
-void machine_setup(const struct lab_params *params)
+static uint32_t timer_choices(void *arg)
 {
-	static const char *const names[] = {
-	    "sender 0", "sender 1", "sender 2", "sender 3", "sender 4"};
+	(void)arg;
+	return !machine->vcpus[0].timer_count && model_vmx_timer_runs(&vmxs[0]);
+}
+
+static void timer_step(void *arg, uint32_t choice)
+{
+	(void)arg;
+	(void)choice;
+	machine->vcpus[0].timer_count++;
+	vmxs[0].vmcs->timer_expired = 1;
+	lab_note("the preemption timer reaches 0", 0);
+}
+
+void machine_make(void)
+{
+	make_vm(machine_vcpu_count());
+}
+
+void machine_start(void)
+{
+	static const char *const names[] = {"vcpu 0", "vcpu 1"};
 	const struct machine_config *config = machine_config();
 
-	make_vm(1);
-	lab_cpu("vcpu 0", vcpu_thread, &numbers[0]);
-	lab_interrupts(0, interrupts_open, interrupt_waiting, interrupt_take, &numbers[0]);
-	for (uint32_t i = 0; i < params->sender_count; i++)
-		lab_cpu(names[i], sender, &numbers[i]);
+	for (uint32_t i = 0; i < machine_vcpu_count(); i++) {
+		lab_cpu(names[i], vcpu_thread, &numbers[i]);
+		lab_interrupts(i, interrupts_open, interrupt_waiting, interrupt_take, &numbers[i]);
+	}
 	lab_hardware("wire", wire_choices, wire_step, NULL);
 	if (config->toggles)
 		lab_cpu("toggler", toggler, NULL);
@@ -722,42 +885,68 @@ void machine_setup(const struct lab_params *params)
 		lab_hardware("device interrupt", handler_choices, handler_step, NULL);
 	if (config->device_posts)
 		lab_hardware("device", device_choices, device_step, NULL);
-	if (config->migrates || config->is_preempted || config->device_posts)
+	if (config->preempts)
+		lab_hardware("preemption timer", timer_choices, timer_step, NULL);
+	if (config->moves || config->is_preempted || config->device_posts)
 		lab_hardware("idle pCPUs", idle_choices, idle_step, NULL);
+}
+
+void machine_setup(const struct lab_params *params)
+{
+	static const char *const names[] = {
+	    "sender 0", "sender 1", "sender 2", "sender 3", "sender 4"};
+
+	machine_make();
+	machine_start();
+	for (uint32_t i = 0; i < params->sender_count; i++)
+		lab_cpu(names[i], sender, &numbers[i]);
 }
 
 /* ---- Properties --------------------------------------------------------------------------------
  */
 
-void machine_nothing_pending(void)
+static void check_vcpu_at_rest(const struct machine_vcpu *own)
 {
-	const struct machine_vcpu *own = &machine->vcpus[0];
 	const struct model_guest *guest = &own->guest;
 
 	for (uint32_t i = 0; i < MODEL_GUEST_VECTORS; i++)
-		lab_check(!machine->posted[i] || guest->taken[i],
+		lab_check(!own->posted[i] || guest->taken[i],
 		    own->is_asleep ? "an interrupt is pending and its vCPU sleeps"
 		                   : "an interrupt is pending and its vCPU spins in the guest");
 	lab_check(own->request_seen == own->request_posted,
 	    own->is_asleep ? "a request waits and its vCPU sleeps"
 	                   : "a request waits and its vCPU spins in the guest");
+}
+
+void machine_nothing_pending(void)
+{
+	for (uint32_t i = 0; i < machine_vcpu_count(); i++)
+		check_vcpu_at_rest(&machine->vcpus[i]);
 	/* One in service may have one behind it: of more than two, the rest may merge. */
-	lab_check(guest->nmi_taken >= (machine->nmi_posted < 2 ? machine->nmi_posted : 2),
+	lab_check(machine->vcpus[0].guest.nmi_taken >=
+	              (machine->nmi_posted < 2 ? machine->nmi_posted : 2),
 	    "an NMI was lost");
+}
+
+static void check_vcpu(const struct machine_vcpu *own)
+{
+	const struct model_guest *guest = &own->guest;
+	uint32_t is_invented = 0;
+
+	for (uint32_t i = 0; i < MODEL_GUEST_VECTORS; i++)
+		is_invented |= (uint32_t)(guest->taken[i] > own->posted[i]);
+	lab_check(!is_invented, "an interrupt was taken twice");
+	lab_check(!guest->is_broken,
+	    "an interrupt came through a handler of its own or a higher class, or through GIF");
+	lab_check(guest->stray_traps == 0, "the guest sees a single-step trap that is not its own");
 }
 
 void machine_nothing_invented(void)
 {
-	const struct model_guest *guest = &machine->vcpus[0].guest;
-	uint32_t is_invented = 0;
-
-	for (uint32_t i = 0; i < MODEL_GUEST_VECTORS; i++)
-		is_invented |= (uint32_t)(guest->taken[i] > machine->posted[i]);
-	lab_check(!is_invented, "an interrupt was taken twice");
-	lab_check(guest->nmi_taken <= machine->nmi_posted, "an NMI was taken twice");
+	for (uint32_t i = 0; i < machine_vcpu_count(); i++)
+		check_vcpu(&machine->vcpus[i]);
 	lab_check(
-	    !guest->is_broken, "an interrupt came through a handler of its own or a higher class");
-	lab_check(guest->stray_traps == 0, "the guest sees a single-step trap that is not its own");
+	    machine->vcpus[0].guest.nmi_taken <= machine->nmi_posted, "an NMI was taken twice");
 	lab_check(!machine_config()->is_vmx || machine_config()->toggles ||
 	              machine_config()->delivery == PH_DELIVERY_INJECTED ||
 	              machine->window_count == 0,

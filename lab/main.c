@@ -197,7 +197,7 @@ static int list_scenarios(void)
 		uint32_t devices = 0;
 
 		weakenings_reset(*s);
-		world_prepare(*s, &params);
+		world_prepare(*s, &params, NULL);
 		for (uint32_t i = 0; i < engine.actor_count; i++)
 			devices += engine.actors[i].is_device;
 		printf("%-28s %s\n%-28s %u CPUs, %u devices, %u machines; %s; expected: sc %s, tso "
@@ -217,6 +217,16 @@ static void print_bounds(const struct lab_scenario *scenario, const struct optio
 	if (scenario->sender_max)
 		printf(", %u senders", options->sender_count);
 	printf(", %s}", options->model == LAB_TSO ? "x86-TSO" : "SC");
+}
+
+static void print_measures(const struct lab_scenario *scenario, const struct result *result)
+{
+	for (uint32_t i = 0; i < LAB_MEASURE_MAX && scenario->measures[i].what; i++) {
+		if (result->status == STATUS_HOLDS && result->quiescent_count)
+			printf("  %s: %llu to %llu\n", scenario->measures[i].what,
+			    (unsigned long long)result->measured[i].least,
+			    (unsigned long long)result->measured[i].most);
+	}
 }
 
 static void print_verdict(const struct lab_scenario *scenario, const struct options *options,
@@ -246,7 +256,9 @@ static void print_verdict(const struct lab_scenario *scenario, const struct opti
 		timeline_print(stdout, result);
 		printf("replay: posthorn lab replay '%s'", id);
 	}
-	printf("\n  %llu states, %llu transitions, depth %u, %.2f s; search %.2f s, %.2f M "
+	printf("\n");
+	print_measures(scenario, result);
+	printf("  %llu states, %llu transitions, depth %u, %.2f s; search %.2f s, %.2f M "
 	       "transitions/s (%.2f a CPU second); %zu MiB, chance of a hash collision < 2^%.0f\n",
 	    (unsigned long long)result->state_count, (unsigned long long)result->transition_count,
 	    result->depth, result->seconds, result->search_seconds,
@@ -309,6 +321,7 @@ static int run_many(struct command *command, char **names, int count)
 			    (*s)->name, status_name(result.status),
 			    (unsigned long long)result.state_count,
 			    (unsigned long long)result.transition_count, result.seconds);
+			print_measures(*s, &result);
 			fflush(stdout);
 		}
 		total++;
@@ -352,7 +365,7 @@ static void learn_again(struct command *command, struct replay *replay)
 
 	engine.reduce = replay->options.reduce;
 	replay->options.memorize = replay->options.reduce;
-	world_prepare(replay->scenario, &params);
+	world_prepare(replay->scenario, &params, NULL);
 	if (replay_written_sum() == replay->written_sum)
 		return;
 	replay->options.jobs = 1;

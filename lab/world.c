@@ -599,16 +599,48 @@ static void fail_again(const struct record *record, struct action action)
 		failure_set(FAILURE_UNANNOTATED, "a step that depends on more than the world");
 }
 
+void world_measure_reset(void)
+{
+	for (uint32_t i = 0; i < LAB_MEASURE_MAX; i++)
+		engine.measured[i] = (struct measured){UINT64_MAX, 0};
+}
+
+void world_measure_add(const struct measured *more)
+{
+	for (uint32_t i = 0; i < LAB_MEASURE_MAX; i++) {
+		if (more[i].least < engine.measured[i].least)
+			engine.measured[i].least = more[i].least;
+		if (more[i].most > engine.measured[i].most)
+			engine.measured[i].most = more[i].most;
+	}
+}
+
+static void measure(void)
+{
+	struct measured now[LAB_MEASURE_MAX];
+
+	if (!engine.scenario->measures[0].what)
+		return;
+	for (uint32_t i = 0; i < LAB_MEASURE_MAX; i++) {
+		now[i] = (struct measured){UINT64_MAX, 0};
+		if (engine.scenario->measures[i].what)
+			now[i].least = now[i].most = engine.scenario->measures[i].value();
+	}
+	world_measure_add(now);
+}
+
 /* The state itself; it has so many successors. */
 static void check_state(const struct record *record, bool is_bad, uint32_t count)
 {
-	if (!is_bad && (count || !engine.scenario->quiescent))
+	if (!is_bad && count)
 		return;
 	world_load(record);
 	if (is_bad)
 		engine.scenario->invariant();
-	else
+	else if (engine.scenario->quiescent)
 		engine.scenario->quiescent();
+	if (!is_bad)
+		measure();
 }
 
 uint32_t world_expand(
@@ -710,17 +742,6 @@ void world_guard(void)
 /* ---- The first state --------------------------------------------------------------------------
  */
 
-static void *shared_memory(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED) {
-		fprintf(stderr, "posthorn-lab: out of memory\n");
-		exit(STATUS_MEMORY);
-	}
-	return memory;
-}
-
 static void choose_hot_lines(void)
 {
 	world.hot_count = 0;
@@ -775,19 +796,30 @@ static void learn(const struct lab_scenario *scenario, const struct lab_params *
 	engine.failure.kind = FAILURE_NONE;
 }
 
-void world_prepare(const struct lab_scenario *scenario, const struct lab_params *params)
+void world_learned(struct learned *learned)
 {
-	if (!world.initial) {
+	memcpy(learned->written, engine.written, SHARED_LINES);
+	memcpy(learned->stack_low, world.stack_low, sizeof(learned->stack_low));
+}
+
+void world_prepare(const struct lab_scenario *scenario, const struct lab_params *params,
+    const struct learned *learned)
+{
+	if (!world.initial)
 		world.initial = malloc(SHARED_SIZE);
-		engine.written = shared_memory(SHARED_LINES);
-		world.restart = shared_memory(LINE_SIZE);
-	}
-	memset(engine.written, 0, SHARED_LINES);
+	engine.written = memory_fresh(engine.written, SHARED_LINES);
+	world.restart = memory_fresh(world.restart, LINE_SIZE);
 	watch_reset();
 	for (uint32_t i = 0; i < ACTOR_MAX; i++)
 		world.stack_low[i] = STACK_SIZE - LINE_SIZE;
 	lines_reset();
-	learn(scenario, params);
+	if (!learned) {
+		learn(scenario, params);
+		return;
+	}
+	arena_setup(scenario, params);
+	memcpy(engine.written, learned->written, SHARED_LINES);
+	memcpy(world.stack_low, learned->stack_low, sizeof(learned->stack_low));
 }
 
 /* Number the content of a slot of the first state; *sum counts its difference from zeros. */
@@ -837,6 +869,7 @@ void world_reset(void)
 	struct lab_params params = engine.params;
 
 	*world.restart = 0;
+	world_measure_reset();
 	arena_setup(engine.scenario, &params);
 	for (uint32_t i = 0; i < engine.actor_count; i++)
 		engine.actors[i].stack_low = world.stack_low[i];

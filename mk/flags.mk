@@ -22,7 +22,8 @@ CFLAGS_free := $(BASE) -O2 -ffreestanding -fno-stack-protector -fno-pic -fno-pie
 CFLAGS_host := $(BASE) -O2 -D_GNU_SOURCE
 CFLAGS_asan := $(BASE) -O1 -D_GNU_SOURCE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_cov  := $(BASE) -O0 -D_GNU_SOURCE --coverage
-CFLAGS_lab  := $(BASE) -O2 -D_GNU_SOURCE -DPH_LAB=1
+# A routing table that fits a store buffer when it is replaced.
+CFLAGS_lab  := $(BASE) -O2 -D_GNU_SOURCE -DPH_LAB=1 -DPH_GSI_MAX=1u
 
 PROFILES := free host asan cov lab
 

@@ -49,6 +49,8 @@ enum model_instruction {
 	GUEST_HALT_INSIDE, /* HLT, not intercepted: waits for an event, then goes on */
 	GUEST_TPR_HIGH,    /* VMX: TPR to class 15, without an exit */
 	GUEST_TPR_LOW,     /* VMX: TPR to 0; exits below the TPR threshold */
+	GUEST_CLGI,        /* SVM with virtual GIF */
+	GUEST_STGI,
 };
 
 #define MODEL_GUEST_VECTORS 16u /* a guest vector's class stands for it */
@@ -93,6 +95,7 @@ enum model_exit {
 	EXIT_IRET,    /* SVM: the IRET intercept */
 	EXIT_TRAP,    /* #DB */
 	EXIT_FAULT,   /* in the middle of an event's delivery */
+	EXIT_TIMER,   /* VMX: the preemption timer */
 };
 
 /* ---- SVM (APM vol. 2, "Secure Virtual Machine") ------------------------------------------------
@@ -126,8 +129,12 @@ struct model_vmcs {
 	uint32_t entry_intr_info, idt_vectoring_info;
 	uint32_t interruptibility;
 	uint32_t tpr_threshold;
+	uint32_t exit_controls, exit_intr_info;
 	uint16_t intr_status;
-	uint16_t posting; /* 1: ON was cleared, PIR is still to be taken */
+	uint16_t posting;      /* 1: ON was cleared, PIR is still to be taken */
+	uint8_t in_guest;      /* VMX non-root operation */
+	uint8_t timer_expired; /* the preemption timer has counted down to 0 */
+	uint8_t pad[6];
 	uint64_t rflags;
 	uint64_t eoi_exit[4];
 };
@@ -149,6 +156,8 @@ struct model_vmx {
 void model_vmx_enter(const struct model_vmx *vmx);
 /* An exit in the middle of the injected event's delivery, instead of model_vmx_enter(). */
 enum model_exit model_vmx_enter_faults(const struct model_vmx *vmx);
+/* The preemption timer can reach 0 now: activated, in the guest, and it has not yet. */
+bool model_vmx_timer_runs(const struct model_vmx *vmx);
 bool model_vmx_has_event(const struct model_vmx *vmx, const struct model_pcpu *pcpu);
 enum model_exit model_vmx_step(const struct model_vmx *vmx, struct model_pcpu *pcpu);
 

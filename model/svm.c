@@ -9,6 +9,9 @@
 /* A guest's handler ends in one instruction that writes EOI and opens interrupts again. */
 static void take_interrupt(struct vmcb *vmcb, struct model_guest *guest, uint8_t vector)
 {
+	/* EVENTINJ does not ask; a hypervisor must not inject what the guest's GIF holds back. */
+	if ((vmcb->interrupt_control & (V_GIF_ENABLE | V_GIF)) == V_GIF_ENABLE)
+		guest->is_broken = 1;
 	model_guest_take(guest, vector);
 	vmcb->rflags &= ~RFLAGS_IF;
 }
@@ -47,7 +50,9 @@ static bool window_is_open(const struct vmcb *vmcb)
 	/* APM vol. 2, "Virtual Interrupts"; priority against V_TPR unless V_IGN_TPR. */
 	uint64_t priority = (vmcb->interrupt_control & V_INTR_PRIO_MASK) >> V_INTR_PRIO_SHIFT;
 
-	return (vmcb->interrupt_control & V_IRQ) && (vmcb->rflags & RFLAGS_IF) &&
+	bool gif = (vmcb->interrupt_control & (V_GIF_ENABLE | V_GIF)) != V_GIF_ENABLE;
+
+	return gif && (vmcb->interrupt_control & V_IRQ) && (vmcb->rflags & RFLAGS_IF) &&
 	       !(vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW) &&
 	       ((vmcb->interrupt_control & V_IGN_TPR) ||
 	           priority > (vmcb->interrupt_control & 0xf)) &&
@@ -99,6 +104,14 @@ static enum model_exit instruction(struct vmcb *vmcb, struct model_guest *guest,
 	case GUEST_TPR_HIGH:
 	case GUEST_TPR_LOW:
 		return EXIT_HALT;
+	case GUEST_CLGI:
+		guest->pc++;
+		vmcb->interrupt_control &= ~V_GIF;
+		return EXIT_NONE;
+	case GUEST_STGI:
+		guest->pc++;
+		vmcb->interrupt_control |= V_GIF;
+		return EXIT_NONE;
 	case GUEST_SHADOW:
 		guest->pc++;
 		vmcb->interrupt_state |= VMCB_INTERRUPT_SHADOW;

@@ -189,6 +189,8 @@ void model_vmx_enter(const struct model_vmx *vmx)
 
 	vmx->vmcs->idt_vectoring_info = 0;
 	vmx->vmcs->entry_intr_info = 0;
+	vmx->vmcs->exit_intr_info = 0;
+	vmx->vmcs->in_guest = 1;
 	if (delivers_virtually(vmx))
 		virtualize_ppr(vmx);
 	if (!(info & INTR_INFO_VALID))
@@ -224,10 +226,16 @@ static bool nmi_window(const struct model_vmx *vmx)
 	       !(vmx->vmcs->interruptibility & (SHADOWS | INTERRUPTIBILITY_NMI));
 }
 
+bool model_vmx_timer_runs(const struct model_vmx *vmx)
+{
+	return vmx->vmcs->in_guest && !vmx->vmcs->timer_expired &&
+	       (vmx->vmcs->pin_based & PIN_PREEMPTION_TIMER);
+}
+
 bool model_vmx_has_event(const struct model_vmx *vmx, const struct model_pcpu *pcpu)
 {
-	return vmx->vmcs->posting || pcpu->irr || nmi_window(vmx) || interrupt_window(vmx) ||
-	       is_deliverable(vmx);
+	return vmx->vmcs->posting || vmx->vmcs->timer_expired || pcpu->irr || nmi_window(vmx) ||
+	       interrupt_window(vmx) || is_deliverable(vmx);
 }
 
 /* "TPR Virtualization". */
@@ -274,11 +282,22 @@ static enum model_exit instruction(const struct model_vmx *vmx)
 		guest->pc++;
 		vmx->vmcs->interruptibility |= INTERRUPTIBILITY_MOV_SS;
 		return EXIT_NONE;
+	case GUEST_CLGI: /* SVM's */
+	case GUEST_STGI:
 	case GUEST_WORK:
 		guest->pc++;
 		return EXIT_NONE;
 	}
 	return EXIT_NONE;
+}
+
+/* "Acknowledge interrupt on exit": the exit takes the vector from the local APIC. */
+static enum model_exit host_interrupt(const struct model_vmx *vmx, struct model_pcpu *pcpu)
+{
+	if (vmx->vmcs->exit_controls & EXIT_ACK_INTERRUPT)
+		vmx->vmcs->exit_intr_info =
+		    INTR_INFO_VALID | INTR_INFO_EXTERNAL | (uint32_t)model_interrupt_take(pcpu);
+	return EXIT_HOST_INTERRUPT;
 }
 
 /* The last instruction of a handler writes EOI and opens interrupts; IRET ends that of an NMI. */
@@ -295,7 +314,7 @@ static enum model_exit end_handler(const struct model_vmx *vmx)
 	return delivers_virtually(vmx) ? virtualize_eoi(vmx) : EXIT_EOI_WRITE;
 }
 
-enum model_exit model_vmx_step(const struct model_vmx *vmx, struct model_pcpu *pcpu)
+static enum model_exit boundary(const struct model_vmx *vmx, struct model_pcpu *pcpu)
 {
 	bool was_shadowed = vmx->vmcs->interruptibility & SHADOWS;
 	enum model_exit exit;
@@ -304,11 +323,16 @@ enum model_exit model_vmx_step(const struct model_vmx *vmx, struct model_pcpu *p
 		finish_posting(vmx);
 		return EXIT_NONE;
 	}
+	/* "VMX-Preemption Timer": before external interrupts, windows and virtual interrupts. */
+	if (vmx->vmcs->timer_expired) {
+		vmx->vmcs->timer_expired = 0;
+		return EXIT_TIMER;
+	}
 	if (pcpu->irr) {
 		bool is_notification = pcpu->irr >> MODEL_NOTIFY == 1;
 
 		if (!takes_posted(vmx) || !is_notification)
-			return EXIT_HOST_INTERRUPT;
+			return host_interrupt(vmx, pcpu);
 		begin_posting(vmx, pcpu);
 		return EXIT_NONE;
 	}
@@ -323,5 +347,13 @@ enum model_exit model_vmx_step(const struct model_vmx *vmx, struct model_pcpu *p
 	exit = vmx->guest->nmi_handler || vmx->guest->handler ? end_handler(vmx) : instruction(vmx);
 	if (was_shadowed)
 		vmx->vmcs->interruptibility &= ~SHADOWS;
+	return exit;
+}
+
+enum model_exit model_vmx_step(const struct model_vmx *vmx, struct model_pcpu *pcpu)
+{
+	enum model_exit exit = boundary(vmx, pcpu);
+
+	vmx->vmcs->in_guest = exit == EXIT_NONE;
 	return exit;
 }

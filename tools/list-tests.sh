@@ -37,8 +37,10 @@ embedding() {
 checks() {
 	echo "check/borders 60 tools/check-borders.sh"
 	echo "check/functions 20 tools/check-functions.sh"
+	echo "check/fences 20 tools/check-fences.sh"
 	echo "check/checks 60 tests/cli/test-checks.sh"
 	echo "check/scripts 60 tools/check-scripts.sh"
+	echo "check/lab-audit 400 LAB=$build/posthorn-lab tools/lab-audit.sh check"
 }
 
 cli() {

@@ -25,7 +25,9 @@ enum ph_err {
 };
 
 #define PH_VCPU_MAX     1024u /* vCPUs in one VM */
+#ifndef PH_GSI_MAX
 #define PH_GSI_MAX      64u   /* GSIs in one routing table */
+#endif
 #define PH_IOAPIC_PINS  24u   /* of the IOAPIC */
 #define PH_PIC_PINS     16u   /* of the 8259 pair */
 #define PH_NO_VECTOR    (-1)  /* in place of a vector */

@@ -24,22 +24,18 @@ static const uint8_t fast[] = {GUEST_FAST, GUEST_SPIN};
 	    MACHINE_SCENARIO,                                                                      \
 	    __VA_ARGS__}
 
-static const struct machine_config late_off = {.program = exits, .fault = MACHINE_LATE_IRQS_OFF};
-MUTANT(
-    bug1, 1, 1, "1-late-irqs-off", "SVM, IRQs off only at the entry", &late_off, FAILS_EVERYWHERE);
-
-static const struct machine_config late_off_posted = {
-    .program = exits, VMX(POSTED), .fault = MACHINE_LATE_IRQS_OFF};
-MUTANT(bug1_posted, 1, 1, "1-posted", "VMX posted, IRQs off only at the entry", &late_off_posted,
-    FAILS_EVERYWHERE);
-
+static const struct machine_config svm_exit = {.program = exits};
 static const struct machine_config posted_exit = {.program = exits, VMX(POSTED)};
+MUTANT(bug1, 1, 1, "1-late-irqs-off", "SVM, IRQs off only at the entry", &svm_exit,
+    FAILS_EVERYWHERE, .weakenings = {{SITE_ENTER_IRQS_OFF, LAB_LEFT_OUT}});
+MUTANT(bug1_posted, 1, 1, "1-posted", "VMX posted, IRQs off only at the entry", &posted_exit,
+    FAILS_EVERYWHERE, .weakenings = {{SITE_ENTER_IRQS_OFF, LAB_LEFT_OUT}});
+
 MUTANT(bug2, 2, 1, "2-no-recheck", "VMX posted, no look at ON after IN_GUEST", &posted_exit,
     FAILS_EVERYWHERE, .weakenings = {{SITE_ENTER_RECHECK_ON, LAB_LEFT_OUT}});
 MUTANT(bug2_fence, 2, 1, "2-no-fence", "VMX posted, IN_GUEST without its fence", &posted_exit,
     FAILS_UNDER_TSO, .weakenings = {{SITE_ENTER_PUBLISH, LAB_UNFENCED}});
 
-static const struct machine_config svm_exit = {.program = exits};
 MUTANT(bug2_svm, 2, 1, "2-svm", "SVM, no look at ON after IN_GUEST", &svm_exit, FAILS_EVERYWHERE,
     .weakenings = {{SITE_ENTER_RECHECK_ON, LAB_LEFT_OUT}});
 
@@ -82,10 +78,10 @@ static const struct machine_config wrong_ndst = {
 MUTANT(bug21, 21, 0, "21-ndst", "VMX posted, a sleeper's NDST is wrong", &wrong_ndst,
     FAILS_EVERYWHERE);
 
-static const struct machine_config self_ipi = {
-    .program = exits, .handler_posts = true, .fault = MACHINE_LATE_IRQS_OFF};
+static const struct machine_config self_ipi = {.program = exits, .handler_posts = true};
 MUTANT(bug23, 23, 0, "23-self-ipi", "SVM, the vCPU's own notification is taken by the host",
-    &self_ipi, FAILS_EVERYWHERE, .weakenings = {{SITE_POST_ELIDE, LAB_LEFT_OUT}});
+    &self_ipi, FAILS_EVERYWHERE,
+    .weakenings = {{SITE_POST_ELIDE, LAB_LEFT_OUT}, {SITE_ENTER_IRQS_OFF, LAB_LEFT_OUT}});
 
 static const struct machine_config requests = {.program = exits, .requests = true};
 MUTANT(bug24, 24, 1, "24-kick", "SVM, no look at requests after IN_GUEST", &requests,
@@ -111,14 +107,54 @@ MUTANT(bug30_sleep, 30, 1, "30-sleep-fence", "SVM, the sleep is announced withou
 MUTANT(bug30_recheck, 30, 1, "30-sleep-recheck", "SVM, no second look after the announcement",
     &halting, FAILS_EVERYWHERE, .weakenings = {{SITE_BLOCK_RECHECK, LAB_LEFT_OUT}});
 
-/* Found by the lab in Posthorn's own core: not in the list, told apart by number 0xffff. */
+/* Not in the list; told apart by number 0xffff. */
+#define OTHER_MUTANT(id, senders, text, asks, limits, config, ...)                                 \
+	LAB_SCENARIO(id) = {.name = "mutant-" text,                                                \
+	    .mutant_of_bug = 0xffff,                                                               \
+	    .question = asks,                                                                      \
+	    .bounds = limits,                                                                      \
+	    .sender_default = (senders),                                                           \
+	    .data = (config),                                                                      \
+	    MACHINE_SCENARIO,                                                                      \
+	    __VA_ARGS__}
+
+/* Found by the lab in Posthorn's own core, and repaired there. */
 static const struct machine_config kick_notifies = {
     .program = exits, VMX(POSTED), .requests = true, .fault = MACHINE_KICK_NOTIFIES};
-LAB_SCENARIO(kick_mutant) = {.name = "mutant-kick-notifies",
-    .mutant_of_bug = 0xffff,
-    .question = "does the lab see a kick that is taken as a posted interrupt?",
-    .bounds = "VMX posted, kicks sent with the notification vector",
-    .sender_default = 1,
-    .data = &kick_notifies,
-    MACHINE_SCENARIO,
-    FAILS_EVERYWHERE};
+OTHER_MUTANT(kick_mutant, 1, "kick-notifies",
+    "does the lab see a kick that is taken as a posted interrupt?",
+    "VMX posted, kicks sent with the notification vector", &kick_notifies, FAILS_EVERYWHERE);
+
+static const struct machine_config fast_ipi = {.program = fast, .fast_self_ipi = true};
+OTHER_MUTANT(fast_mutant, 0, "fast-no-choice",
+    "does the lab see a fast exit whose self-IPI waits for the next one?",
+    "SVM, no new choice after fast_exit()", &fast_ipi, FAILS_EVERYWHERE,
+    .weakenings = {{SITE_ENTER_AGAIN, LAB_LEFT_OUT}});
+
+static const struct machine_config fast_forgets = {
+    .program = spins, .fast_eoi = true, .fault = MACHINE_FAST_FORGETS};
+OTHER_MUTANT(fast_eoi_mutant, 2, "fast-forgets",
+    "does the lab see a fast_exit() that says true and has done nothing?",
+    "SVM, EOI writes are lost on the fast path", &fast_forgets, FAILS_EVERYWHERE);
+
+static const struct machine_config drops_acked = {.program = exits,
+    VMX(POSTED),
+    .handler_posts = true,
+    .acknowledges = true,
+    .fault = MACHINE_DROPS_ACKED};
+OTHER_MUTANT(ack_mutant, 0, "ack-dropped",
+    "does the lab see a vector that the exit acknowledged and nobody handled?",
+    "VMX posted, acknowledge-on-exit, the vector is dropped", &drops_acked, FAILS_EVERYWHERE);
+
+static const struct machine_config levels = {.program = exits, .level = true};
+OTHER_MUTANT(level_mutant, 2, "level-unlocked",
+    "does the lab see two senders who set level-triggered vectors without a lock?",
+    "SVM, 2 level-triggered interrupts in one word", &levels, FAILS_EVERYWHERE,
+    .weakenings = {{SITE_POST_LEVEL, LAB_UNLOCKED}});
+
+static const uint8_t clears_gif[] = {GUEST_CLGI, GUEST_WORK, GUEST_STGI, GUEST_SPIN};
+static const struct machine_config forgets_gif = {
+    .program = clears_gif, .has_vgif = true, .fault = MACHINE_FORGETS_GIF};
+OTHER_MUTANT(gif_mutant, 1, "gif-forgotten",
+    "does the lab see an interrupt injected through a clear GIF?",
+    "SVM with virtual GIF, a backend that does not look at it", &forgets_gif, FAILS_EVERYWHERE);

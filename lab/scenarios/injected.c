@@ -120,7 +120,7 @@ LAB_SCENARIO(request_halt) = {
     MACHINE_SCENARIO,
 };
 
-static const struct machine_config moving = {.program = exits, .migrates = true};
+static const struct machine_config moving = {.program = exits, .moves = 1};
 LAB_SCENARIO(migrate) = {
     .name = "migrate",
     .question = "does a post in flight reach a vCPU that moves to another pCPU?",
@@ -198,13 +198,48 @@ LAB_SCENARIO(level_halt) = {
     MACHINE_SCENARIO,
 };
 
-static const struct machine_config lint = {.program = exits, .lint = true};
-LAB_SCENARIO(lint_exit) = {
-    .name = "lint-exit",
-    .question = "is an edge of LINT0 seen though the pin has fallen again?",
-    .bounds = "1 vCPU, SVM, LINT0 up and down once a sender, 1 exit",
-    .sender_default = 1,
+static const struct machine_config lint = {.program = spins, .lint = true};
+LAB_SCENARIO(lint_pins) = {
+    .name = "lint-pins",
+    .question = "is every edge of the LINT pins seen though the pin has fallen again?",
+    .bounds = "1 vCPU, SVM, each sender pulses a pin of its own",
+    .sender_default = 2,
     .sender_max = 2,
     .data = &lint,
+    MACHINE_SCENARIO,
+};
+
+static const struct machine_config fast_eoi = {.program = spins, .fast_eoi = true};
+LAB_SCENARIO(eoi_fast) = {
+    .name = "fast-eoi",
+    .question = "is the next interrupt taken when the fast path handles the EOI of the last one?",
+    .bounds = "1 vCPU, SVM, EOI writes on the fast path, 1 interrupt a sender",
+    .sender_default = 2,
+    .sender_max = 4,
+    .data = &fast_eoi,
+    MACHINE_SCENARIO,
+};
+
+static const uint8_t clears_gif[] = {GUEST_CLGI, GUEST_WORK, GUEST_STGI, GUEST_SPIN};
+static const struct machine_config gif = {.program = clears_gif, .has_vgif = true};
+LAB_SCENARIO(virtual_gif) = {
+    .name = "vgif",
+    .question = "does an interrupt that finds the guest's GIF clear wait for it, and no longer?",
+    .bounds = "1 vCPU, SVM with virtual GIF, CLGI and STGI once, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &gif,
+    MACHINE_SCENARIO,
+};
+
+static const uint8_t exits_twice[] = {GUEST_EXIT, GUEST_EXIT, GUEST_SPIN};
+static const struct machine_config moves_back = {.program = exits_twice, .moves = 2};
+LAB_SCENARIO(migrate_back) = {
+    .name = "migrate-back",
+    .question = "does a post in flight reach a vCPU that moves away and comes back?",
+    .bounds = "1 vCPU, SVM, 1 interrupt a sender, 2 moves",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &moves_back,
     MACHINE_SCENARIO,
 };

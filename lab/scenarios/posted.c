@@ -113,7 +113,7 @@ LAB_SCENARIO(device_preempted) = {
 };
 
 static const struct machine_config device_moves = {
-    .program = exits, VMX(POSTED), .device_posts = true, .migrates = true};
+    .program = exits, VMX(POSTED), .device_posts = true, .moves = 1};
 LAB_SCENARIO(device_migrates) = {
     .name = "device-migrate",
     .question = "does a device's post follow the vCPU to another pCPU (NDST)?",
@@ -217,29 +217,6 @@ LAB_SCENARIO(nmi_posted_scenario) = {
     MACHINE_SCENARIO,
 };
 
-static const struct machine_config two_posts = {.program = spins, VMX(POSTED), .posts_each = 2};
-static void in_order(void)
-{
-	const struct model_guest *guest = &machine->vcpus[0].guest;
-
-	machine_nothing_invented();
-	lab_check(!guest->taken[4] || guest->taken[3],
-	    "the vector posted second was taken first: one notification, a later PIR scan");
-}
-
-LAB_SCENARIO(arrival_order) = {
-    .name = "posted-order",
-    .question = "do two vectors posted one after the other arrive in that order? (thread 002: no)",
-    .bounds = "1 vCPU, VMX posted, 1 sender posts a low, then a high vector",
-    .sender_default = 1,
-    .expect_sc = LAB_FAILS,
-    .expect_tso = LAB_FAILS,
-    .data = &two_posts,
-    .setup = machine_setup,
-    .invariant = in_order,
-    .quiescent = machine_nothing_pending,
-};
-
 static const struct machine_config levels = {.program = exits, VMX(POSTED), .level = true};
 LAB_SCENARIO(level_posted) = {
     .name = "level-posted",
@@ -248,5 +225,94 @@ LAB_SCENARIO(level_posted) = {
     .sender_default = 2,
     .sender_max = 3,
     .data = &levels,
+    MACHINE_SCENARIO,
+};
+
+/* ---- Thread 002: the order of arrival ---- */
+
+static void posts_100_then_200(void *arg)
+{
+	(void)arg;
+	machine_post_vector(0, 100);
+	machine_post_vector(0, 200);
+}
+
+static void setup_order(const struct lab_params *params)
+{
+	(void)params;
+	machine_make();
+	machine_start();
+	lab_cpu("sender", posts_100_then_200, NULL);
+}
+
+static void in_order(void)
+{
+	const struct model_guest *guest = &machine->vcpus[0].guest;
+
+	machine_nothing_invented();
+	lab_check(!guest->taken[200 >> 4] || guest->taken[100 >> 4],
+	    "200 was posted second and taken first: one notification, a later scan of PIR");
+}
+
+LAB_SCENARIO(arrival_order) = {
+    .name = "posted-200-first",
+    .question = "do vectors 100 and 200, posted in this order, arrive in it? (thread 002: no)",
+    .bounds = "1 vCPU, VMX posted, 1 sender posts 100, then 200",
+    .sender_default = 1,
+    .expect_sc = LAB_FAILS,
+    .expect_tso = LAB_FAILS,
+    .data = &spinning,
+    .setup = setup_order,
+    .invariant = in_order,
+    .quiescent = machine_nothing_pending,
+};
+
+/* ---- The preemption timer, and acknowledge-on-exit ---- */
+
+static const struct machine_config preempted = {.program = spins, VMX(POSTED), .preempts = true};
+LAB_SCENARIO(preemption_timer) = {
+    .name = "preemption-timer",
+    .question = "is the timer's interrupt taken at once, posted by its fast exit? (thread 004)",
+    .bounds = "1 vCPU, VMX posted, the preemption timer expires once, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &preempted,
+    MACHINE_SCENARIO,
+};
+
+static const struct machine_config acknowledged = {
+    .program = exits, VMX(POSTED), .handler_posts = true, .acknowledges = true};
+LAB_SCENARIO(acknowledge_on_exit) = {
+    .name = "ack-on-exit",
+    .question = "is a post seen that the handler of an acknowledged vector makes?",
+    .bounds = "1 vCPU, VMX posted, acknowledge-on-exit, 1 handler's post, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &acknowledged,
+    MACHINE_SCENARIO,
+};
+
+static const struct machine_config acknowledged_halt = {
+    .program = halts, VMX(POSTED), .handler_posts = true, .acknowledges = true};
+LAB_SCENARIO(acknowledge_and_block) = {
+    .name = "ack-on-exit-halt",
+    .question = "does it wake the vCPU that goes to sleep next?",
+    .bounds = "1 vCPU, VMX posted, acknowledge-on-exit, 1 handler's post, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 3,
+    .data = &acknowledged_halt,
+    MACHINE_SCENARIO,
+};
+
+static const uint8_t exits_twice[] = {GUEST_EXIT, GUEST_EXIT, GUEST_SPIN};
+static const struct machine_config device_there_and_back = {
+    .program = exits_twice, VMX(POSTED), .device_posts = true, .moves = 2};
+LAB_SCENARIO(device_migrates_back) = {
+    .name = "device-migrate-back",
+    .question = "does a device's post follow the vCPU there and back (NDST)?",
+    .bounds = "1 vCPU, VMX posted, 1 device post, 2 moves, 1 interrupt a sender",
+    .sender_default = 1,
+    .sender_max = 2,
+    .data = &device_there_and_back,
     MACHINE_SCENARIO,
 };

@@ -87,4 +87,22 @@ sed -i '$i\	g();' "$work/tree/core/post.c"
 run "$root/tools/check-functions.sh" "$work/tree"
 check "a function of 81 lines fails" [ "$status" != 0 ]
 check "and is named" grep -q ': f has 81 lines' "$work/out"
+# fences COMMENT: does the check take this comment above a fence?
+fences() {
+	rm -rf "$work/tree"
+	mkdir -p "$work"/tree/core "$work"/tree/lab/{scenarios,selfcheck,mutants}
+	printf 'X(%s, PUBLISH, "a") \\\nX(OTHER_SITE, RMW, "b")\n' A_SITE >"$work/tree/core/sites.h"
+	printf '%s\n' "$1" 'shared32_publish(p, 1, A_SITE);' >"$work/tree/core/a.c"
+	echo '.name = "post-it",' | tee "$work"/tree/lab/{scenarios,selfcheck,mutants}/a.c >/dev/null
+	run "$root/tools/check-fences.sh" "$work/tree"
+}
+
+fences '/* Pairs with OTHER_SITE; lab: post-it. */'
+check "a fence with its pair and proof passes" [ "$status" = 0 ]
+for comment in '/* It is needed. */' '/* Pairs with OTHER_SITE. */' \
+	'/* Pairs with NO_SITE; lab: post-it. */' '/* Pairs with OTHER_SITE; lab: post-that. */' \
+	'/* Pairs with OTHER_SITE; lab: yes. */'; do
+	fences "$comment"
+	check "a fence that says only $comment fails" [ "$status" != 0 ]
+done
 finish
