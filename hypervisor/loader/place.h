@@ -7,14 +7,15 @@
 
 /*
  * Structures that the loaders build for the guest lie in [PLACE_LOW_START, PLACE_LOW_END); images
- * must stay out.  The rest below PLACE_BASE_END is free.
+ * must stay out.  The rest below PLACE_BASE_END is free: real-mode code and the trampolines of APs
+ * want the lowest pages.
  */
-#define PLACE_LOW_START    0x1000u
-#define PLACE_GDT          0x1000u
-#define PLACE_INFO         0x2000u /* Linux: zero page; multiboot: information, maps, modules */
-#define PLACE_STRINGS      0x3000u /* command lines */
-#define PLACE_PAGE_TABLES  0x9000u /* 6 pages: level 4, level 3, four level 2 */
-#define PLACE_LOW_END      0xf000u
+#define PLACE_LOW_START    0x90000u
+#define PLACE_GDT          0x90000u
+#define PLACE_INFO         0x91000u /* Linux: zero page; multiboot: information, maps, modules */
+#define PLACE_STRINGS      0x92000u /* command lines */
+#define PLACE_PAGE_TABLES  0x98000u /* 6 pages: level 4, level 3, four level 2 */
+#define PLACE_LOW_END      0x9e000u
 #define PLACE_STRINGS_SIZE (PLACE_PAGE_TABLES - PLACE_STRINGS)
 #define PLACE_BASE_END     0xa0000u  /* end of the RAM below the video hole */
 #define PLACE_RAM_START    0x100000u /* RAM goes on here */
