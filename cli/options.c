@@ -25,6 +25,7 @@ const char run_help_text[] =
     "      --memory=SIZE     memory, with K, M or G (default 256M)\n"
     "      --name=NAME       name in messages (default vm0, vm1, ...)\n"
     "      --pin             keep virtual CPU i on CPU i modulo their number\n"
+    "      --x2apic=0        hide x2APIC from this VM\n"
     "      --migrate=MS      move every virtual CPU to the next CPU each MS milliseconds\n"
     "\n"
     "The host:\n"
@@ -103,6 +104,7 @@ static const struct option long_options[] = {
     {"name", required_argument, NULL, OPTION_VM_SETTING},
     {"pin", no_argument, NULL, OPTION_VM_SETTING},
     {"migrate", required_argument, NULL, OPTION_VM_SETTING},
+    {"x2apic", required_argument, NULL, OPTION_VM_SETTING},
     {"host", required_argument, NULL, OPTION_HOST},
     {"pcpus", required_argument, NULL, OPTION_PCPUS},
     {"host-memory", required_argument, NULL, OPTION_HOST_MEMORY},

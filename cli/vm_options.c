@@ -64,6 +64,16 @@ static int apply_name(struct vm_options *vm, const char *value, char **error)
 	return CLI_OK;
 }
 
+static int apply_x2apic(struct vm_options *vm, const char *value, char **error)
+{
+	uint32_t number;
+	int status = apply_number(&number, "x2apic", value, 0, 1, error);
+
+	if (status == CLI_OK)
+		vm->hides_x2apic = number == 0;
+	return status;
+}
+
 static int apply_pin(struct vm_options *vm, const char *value, char **error)
 {
 	uint32_t number = 1;
@@ -94,6 +104,8 @@ int vm_apply(struct vm_options *vm, const char *key, const char *value, char **e
 		return apply_number(&vm->migrate_ms, key, value, 0, MIGRATE_MS_MAX, error);
 	} else if (!strcmp(key, "pin")) {
 		return apply_pin(vm, value, error);
+	} else if (!strcmp(key, "x2apic")) {
+		return apply_x2apic(vm, value, error);
 	} else {
 		*error = cli_format("no setting '%s'", key);
 		return CLI_USAGE;

@@ -201,6 +201,17 @@ static void check_x2apic_identity(void)
 	    "ICR reads %lx", rdmsr(msr_of(APIC_ICR)));
 }
 
+/* CPUID.1:ECX[21] = 0: EXTD is a reserved bit. */
+static void check_no_x2apic(void)
+{
+	check_msrs_fault("no x2APIC: MSR");
+	expect_mode_gp("no x2APIC", APIC_BASE_EN | APIC_BASE_EXTD);
+	expect_mode_gp("no x2APIC", APIC_BASE_EXTD);
+	check_software_disable();
+	set_mode(0);
+	expect_mode_gp("no x2APIC, disabled", APIC_BASE_EN | APIC_BASE_EXTD);
+}
+
 static void check_x2apic(void)
 {
 	apic_write(APIC_TPR, 0x35);
@@ -261,11 +272,10 @@ void guest_main(void)
 	check_illegal_register();
 	check_software_disable();
 	check_disabled();
-	if (!cpu_has_x2apic()) {
-		not_checked("x2APIC mode: not in CPUID");
-		return;
-	}
-	check_x2apic();
+	if (cpu_has_x2apic())
+		check_x2apic();
+	else
+		check_no_x2apic();
 	set_mode(APIC_BASE_EN);
 	apic_init();
 	check_software_disable();

@@ -74,6 +74,11 @@ guests() {
 	done <guests/LIST
 }
 
+hidden() {
+	echo "guest/apic_mode-without-x2apic 40 tests/boot/guest.sh apic_mode 1 1 1 debug-exit - - --x2apic 0"
+	echo "guest/ipi_storm-without-x2apic 90 LIMIT=80 tests/boot/guest.sh ipi_storm 2 2 1 debug-exit - - --x2apic 0"
+}
+
 boots() {
 	local end
 	# The long ones first: the short ones fill the gaps.
@@ -152,6 +157,7 @@ full)
 	bochs
 	boots
 	guests
+	hidden
 	unit
 	fuzz
 	embedding

@@ -251,6 +251,11 @@ static const char *key_pin(struct parser *parser, struct span value)
 	return set_switch(value, "0", "1", &parser->vm->is_pinned);
 }
 
+static const char *key_x2apic(struct parser *parser, struct span value)
+{
+	return set_switch(value, "1", "0", &parser->vm->hides_x2apic);
+}
+
 static const char *key_migrate(struct parser *parser, struct span value)
 {
 	uint64_t milliseconds;
@@ -272,6 +277,7 @@ static const struct key vm_keys[] = {
 	{ .name = "module", .set = key_module, .may_repeat = true },
 	{ .name = "pin", .set = key_pin },
 	{ .name = "migrate", .set = key_migrate },
+	{ .name = "x2apic", .set = key_x2apic },
 };
 
 /* ---- Lines ---------------------------------------------------------------------------------- */

@@ -224,6 +224,8 @@ static void mend_features(const struct vcpu *vcpu, struct cpuid_result *r)
 	}
 	if (vcpu->arch->guest_cr4 & CR4_OSXSAVE)
 		r->ecx |= CPUID_1_C_OSXSAVE;
+	if (vcpu->vm->config->hides_x2apic)
+		r->ecx &= ~CPUID_1_C_X2APIC;
 }
 
 /* Level 3 is shared by the package, the others by nobody. */

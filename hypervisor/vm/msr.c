@@ -3,6 +3,7 @@
 #include "hypervisor/cpu/instructions.h"
 #include "hypervisor/vm/arch.h"
 #include "hypervisor/vm/policy.h"
+#include "x86/apic.h"
 
 #define MTRR_CAP      0x508u /* 8 variable ranges, fixed ranges, write-combining */
 #define MTRR_DEF_MASK 0xcffull
@@ -249,6 +250,8 @@ static int write_apic_base(struct vcpu *vcpu, uint64_t value)
 	uint64_t page = value & ~0xfffull;
 
 	if (page >> policy_physical_bits())
+		return PH_GUEST_GP;
+	if ((value & APIC_BASE_X2APIC) && vcpu->vm->config->hides_x2apic)
 		return PH_GUEST_GP;
 	if (guest_pointer(vcpu->vm, page, 1)) {
 		exit_stop(vcpu, "not supported: APIC base %#llx lies in RAM",

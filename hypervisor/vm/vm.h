@@ -37,6 +37,7 @@ struct vm_config {
 	uint32_t cpu_count;    /* 1..VM_CPU_MAX */
 	uint64_t memory_bytes; /* RAM in all; a multiple of 4096 */
 	enum vm_kind kind;
+	bool hides_x2apic;     /* CPUID does not show it, IA32_APIC_BASE does not enter it */
 	bool is_pinned;        /* vCPU i stays on pCPU i mod n */
 	uint32_t migrate_ms;   /* force a migration of every vCPU each so many ms; 0: off */
 	struct vm_file kernel;

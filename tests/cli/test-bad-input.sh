@@ -37,6 +37,7 @@ expect "memory that overflows" 64 'memory must be' "${linux[@]}" --memory 184467
 expect "memory with two suffixes" 64 'memory must be' "${linux[@]}" --memory 1GB
 expect "zero CPUs" 64 'cpus must be a number from 1 to 64' "${linux[@]}" --cpus 0
 expect "1000 CPUs" 64 'cpus must be a number from 1 to 64' "${linux[@]}" --cpus 1000
+expect "half an x2APIC" 64 'x2apic must be' "${linux[@]}" --x2apic off
 expect "half a CPU" 64 'cpus must be' "${linux[@]}" --cpus 0.5
 expect "CPUs beyond 64 bits" 64 'cpus must be' "${linux[@]}" --cpus 18446744073709551617
 expect "zero host CPUs" 64 'pcpus must be' "${linux[@]}" --pcpus 0

@@ -11,7 +11,7 @@ echo initrd >initrd
 echo hypervisor >hypervisor
 mkdir vms
 cp guest vms/inner
-printf '# a comment\n\nguest = inner\ncpus = 3\nmemory = 32M\nname = filed\npin = 1\nmigrate = 7\nappend = a b = c\n' \
+printf '# a comment\n\nguest = inner\ncpus = 3\nmemory = 32M\nname = filed\npin = 1\nx2apic = 0\nmigrate = 7\nappend = a b = c\n' \
 	>vms/one.vm
 
 base=("$posthorn" run --hypervisor hypervisor --emulator "$fake")
@@ -91,7 +91,7 @@ cpio --quiet -i --to-stdout config <bundle >config 2>/dev/null
 cat >wanted <<'END'
 host apicv=posted trace=off quiet=1
 vm name=vm0 cpus=2 memory=65536K kind=linux kernel=vm0/kernel initrd=vm0/initrd cmdline=vm0/cmdline
-vm name=filed cpus=3 memory=32768K kind=multiboot kernel=filed/kernel cmdline=filed/cmdline pin=1 migrate=7
+vm name=filed cpus=3 memory=32768K kind=multiboot kernel=filed/kernel cmdline=filed/cmdline pin=1 x2apic=0 migrate=7
 vm name=vm2 cpus=1 memory=262144K kind=multiboot kernel=vm2/kernel module=vm2/module0 module=vm2/module1
 END
 check "the config says what was asked" diff config wanted

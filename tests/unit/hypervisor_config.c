@@ -35,7 +35,7 @@ static void all_keys_are_taken(void **state)
 	(void)state;
 	assert_int_equal(parse("# two VMs\n\n  host apicv=vid trace=on quiet=1\n"
 	    "vm name=vm-0 cpus=64 memory=3G kind=linux kernel=k initrd=i/rd cmdline=c pin=1 "
-	    "migrate=20\n\tvm\tname=b\tcpus=2 memory=8192K kind=multiboot kernel=k module=c "
+	    "x2apic=0 migrate=20\n\tvm\tname=b\tcpus=2 memory=8192K kind=multiboot kernel=k module=c "
 	    "module=i/rd"), 0);
 	assert_int_equal(host.delivery, PH_DELIVERY_VIRTUAL);
 	assert_true(host.trace && host.quiet);
@@ -49,6 +49,7 @@ static void all_keys_are_taken(void **state)
 	assert_int_equal(vms[0].initrd.size, 3);
 	assert_int_equal(vms[0].cmdline.size, 2);
 	assert_true(vms[0].is_pinned);
+	assert_true(vms[0].hides_x2apic);
 	assert_int_equal(vms[0].migrate_ms, 20);
 	assert_int_equal(vms[1].kind, VM_KIND_MULTIBOOT);
 	assert_int_equal(vms[1].memory_bytes, 8ull << 20);
@@ -57,6 +58,7 @@ static void all_keys_are_taken(void **state)
 	assert_null(vms[1].initrd.data);
 	assert_null(vms[1].cmdline.data);
 	assert_false(vms[1].is_pinned);
+	assert_false(vms[1].hides_x2apic);
 	assert_int_equal(vms[1].migrate_ms, 0);
 }
 
@@ -90,6 +92,7 @@ static void malformed_configs_are_refused_with_their_line(void **state)
 		{ VM " initrd=", "config line 1: the bundle has no such file: 'initrd='" },
 		{ VM " initrd=none", "config line 1: the bundle has no such file: 'initrd=none'" },
 		{ VM " initrd=i", "config line 1: the bundle has no such file: 'initrd=i'" },
+		{ VM " x2apic=2", "config line 1: the value is neither off nor on: 'x2apic=2'" },
 		{ VM " pin=2", "config line 1: the value is neither off nor on: 'pin=2'" },
 		{ "host\nhost\n" VM, "config line 2: a second host directive" },
 		{ "host trace=yes", "config line 1: the value is neither off nor on: 'trace=yes'" },
