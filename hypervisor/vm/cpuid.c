@@ -107,7 +107,8 @@ struct leaf {
 	struct cpuid_result value[SUBLEAF_COUNT];
 	bool has_subleaves;
 	bool is_per_vcpu;
-};
+	bool is_odd; /* either: value[0] is not the answer in all cases */
+} __attribute__((aligned(128))); /* a power of two: indexing is on the way of every CPUID exit */
 static struct leaf basic[BASIC_COUNT], extended[EXTENDED_COUNT];
 
 static const struct cpuid_result hypervisor_leaf = {
@@ -182,6 +183,12 @@ void policy_init(void)
 		leaf->has_subleaves = leaf->has_subleaves || rules[i].subleaf > 0;
 		leaf->is_per_vcpu = leaf->is_per_vcpu || rules[i].kind == LEAF_VCPU;
 	}
+	/* The subleaves that are not there are zero. */
+	basic[7].has_subleaves = true;
+	for (i = 0; i < BASIC_COUNT; i++)
+		basic[i].is_odd = basic[i].has_subleaves || basic[i].is_per_vcpu;
+	for (i = 0; i < EXTENDED_COUNT; i++)
+		extended[i].is_odd = extended[i].has_subleaves || extended[i].is_per_vcpu;
 	settle_dependencies();
 }
 
@@ -321,14 +328,16 @@ static void set_result(struct vcpu *vcpu, const struct cpuid_result *r)
 
 /* Out of line: the common leaves need no frame. */
 static __attribute__((noinline)) void other_cpuid(
-    struct vcpu *vcpu, const struct leaf *leaf, uint32_t number, uint32_t subleaf)
+    struct vcpu *vcpu, const struct leaf *leaf, uint32_t number)
 {
 	struct cpuid_result r = {0, 0, 0, 0};
+	uint32_t subleaf;
 
 	if (!leaf) {
 		set_result(vcpu, number == HYPERVISOR_LEAF ? &hypervisor_leaf : &r);
 		return;
 	}
+	subleaf = leaf->has_subleaves ? (uint32_t)vcpu->gprs[GPR_RCX] : 0;
 	if (subleaf < SUBLEAF_COUNT)
 		r = leaf->value[subleaf];
 	if (leaf->is_per_vcpu)
@@ -341,12 +350,10 @@ void policy_cpuid(struct vcpu *vcpu)
 	uint32_t number = (uint32_t)vcpu_vmcb(vcpu)->rax;
 	const struct leaf *leaf = leaf_of(number);
 
-	if (leaf && !leaf->has_subleaves && !leaf->is_per_vcpu && number != 7)
+	if (leaf && !leaf->is_odd)
 		set_result(vcpu, &leaf->value[0]);
 	else
-		other_cpuid(vcpu, leaf, number,
-		    leaf && !leaf->has_subleaves && number != 7 ? 0
-		                                                : (uint32_t)vcpu->gprs[GPR_RCX]);
+		other_cpuid(vcpu, leaf, number);
 }
 
 /* ---- CR4 and EFER follow the features -------------------------------------------------------- */

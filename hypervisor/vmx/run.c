@@ -32,15 +32,16 @@ static __attribute__((noinline)) void flush(struct vcpu *vcpu)
 void vmx_enter(struct ph_vcpu *ph, void *host)
 {
 	struct vcpu *vcpu = host;
-	struct vmx_vcpu *vmx = vcpu->vmx;
+	struct vmx_vcpu *vmx;
 	uint32_t reason;
 
 	(void)ph;
 	if (__builtin_expect(vcpu->arch->asid_generation == 0, 0))
 		flush(vcpu);
-	if (vmx->deadline != VMX_NO_DEADLINE || !vmx->has_long_timer)
-		vmx_timer_set(vmx);
-	reason = vmx_run(vcpu->gprs, &vcpu->arch->vmcb->rax, vmx->is_launched);
+	if (vcpu->vmx->deadline != VMX_NO_DEADLINE || !vcpu->vmx->has_long_timer)
+		vmx_timer_set(vcpu->vmx);
+	reason = vmx_run(vcpu->gprs, &vcpu->arch->vmcb->rax, vcpu->vmx->is_launched);
+	/* Read again: it would cost more to keep it. */
 	vmx = vcpu->vmx;
 	vmx->is_launched = true;
 	vmx->exit_reason = reason;
