@@ -38,7 +38,8 @@ struct ph_platform {
 
 	/*
 	 * The exit that enter() returned with: handle it now, with IRQs off, if it needs nothing but the
-	 * vCPU's registers and the core (ph_apic_*(), ph_cr8_*(), exceptions), and is short.  True: the
+	 * vCPU's registers and the core (ph_apic_*(), ph_cr8_*(), exceptions), and is short; a host
+	 * interrupt that ended the guest may be handled here, its handler run with IRQs off.  True: the
 	 * vCPU goes on in the guest without leaving IN_GUEST; false: the exit is handed up untouched.
 	 * NULL: every exit is handed up.  Owner, IRQs off; may call the core's owner functions.
 	 */
