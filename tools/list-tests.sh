@@ -112,6 +112,7 @@ bochs() {
 	local moving="ipi_storm:4:rounds=30 soak:4:total=6000"
 	local mode
 	echo "bochs/trace 120 tests/boot/bochs.sh posted trace.sh"
+	echo "bochs/input 100 LIMIT=90 tests/boot/bochs.sh posted guest.sh console_echo 1 2 1 debug-exit input -"
 	echo "bochs/quiet-ipi 120 tests/boot/bochs.sh posted quiet-ipi.sh"
 	echo "bochs/linux-2-posted 450 LIMIT=430 tests/boot/bochs.sh posted linux.sh 2 2"
 	echo "bochs/order-vid 200 LIMIT=190 tests/boot/bochs.sh vid ../hardware/compare.sh xapic"

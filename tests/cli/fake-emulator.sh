@@ -82,6 +82,7 @@ stoppable)
 	while read -r line <&"$control"; do
 		case $line in
 		tables) say "@table vm0 vcpu=0 delivery=injected inhibits=hardware posted_ipi=77 $row" ;;
+		trace) say "@trace-begin khz=1000 pcpus=1"; echo "now traced" >&"$console" ;;
 		focus*) say "posthorn: fake ${line}" ; echo "now ${line}" >&"$console" ;;
 		stop)
 			say "@table vm0 vcpu=0 delivery=injected inhibits=hardware posted_ipi=99 $row"
