@@ -30,6 +30,7 @@ embedding() {
 		*) echo "example/$(basename "$program") 60 $program" ;;
 		esac
 	done
+	echo "oracle/records 120 $build/asan/tests/oracle/replay tests/oracle/records/*"
 	echo "install/install 120 tests/install/install.sh"
 	echo "install/api-doc 60 tests/install/api-doc.sh"
 }
