@@ -278,10 +278,12 @@ struct intern {
 	struct hash *hashes; /* by number */
 	uint32_t *index;     /* hash table of numbers */
 	uint32_t max;
+	/* By the processes of a run; what all read apart from what they write. */
 	struct {
-		uint32_t count, mask; /* of numbers; of the index */
+		uint32_t mask; /* of the index */
 		bool is_full;
-	} * shared; /* by the processes of a run */
+		uint32_t count __attribute__((aligned(LINE_SIZE))); /* of numbers */
+	} * shared;
 };
 /* Zeroed memory in place of old (or of nothing); with engine.is_shared all processes share it. */
 void *memory_fresh(void *old, size_t size);
@@ -353,7 +355,9 @@ struct memo {
 	struct memo_slot *slots;
 	struct outcome *outcomes;
 	struct {
-		uint32_t mask, slot_count, outcome_count;
+		uint32_t mask;
+		uint32_t slot_count __attribute__((aligned(LINE_SIZE)));
+		uint32_t outcome_count;
 	} * shared;
 };
 extern struct memo memo;
@@ -392,7 +396,7 @@ static inline uint64_t memo_find(uint64_t key)
 {
 	uint64_t mask = memo.shared->mask;
 
-	for (uint64_t i = memo_hash(key) & mask;; i = (i + 1) & mask) {
+	for (uint64_t i = memo_hash(key) & mask;; i++) {
 		uint64_t found = __atomic_load_n(&memo.slots[i].key, __ATOMIC_ACQUIRE);
 
 		if (!found)

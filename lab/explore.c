@@ -286,7 +286,6 @@ static void next_level(void)
 	if (run->memory_peak > run->memory_limit || lines_are_full())
 		stop_with(STOP_MEMORY);
 	lines_grow();
-	memo_grow(run->memory_limit / 4);
 	if (world_must_restart())
 		__atomic_store_n(&run->stop, STOP_RESTART, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < run->jobs; i++) {
@@ -340,6 +339,10 @@ static void work(uint32_t index, bool progress)
 			world_must_restart();
 			pthread_barrier_wait(&run->barrier);
 		}
+		/* What grows is shared out: the table to the first, the memory of steps to the
+		 * last. */
+		if (index == run->jobs - 1)
+			memo_grow(run->memory_limit / 4);
 		if (index == 0) {
 			next_level();
 			if (progress)

@@ -32,7 +32,8 @@ void *memory_fresh(void *old, size_t size)
 void memory_populate(void *memory, size_t size)
 {
 #ifdef MADV_POPULATE_WRITE
-	madvise(memory, size, MADV_POPULATE_WRITE);
+	if (engine.is_shared)
+		madvise(memory, size, MADV_POPULATE_WRITE);
 #else
 	(void)memory;
 	(void)size;

@@ -4,18 +4,20 @@
  * depends on anything else, so none is executed twice.
  */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "lab/engine.h"
 
 #define SLOT_START  (1u << 14)
 #define SLOT_MAX    (1u << 26)
 #define OUTCOME_MAX (1u << 27)
+#define PAD         (1u << 16) /* a chain of occupied slots may run on behind the last home */
 
 struct memo memo;
 
 void memo_reset(void)
 {
-	memo.slots = memory_fresh(memo.slots, SLOT_MAX * sizeof(struct memo_slot));
+	memo.slots = memory_fresh(memo.slots, (SLOT_MAX + PAD) * sizeof(struct memo_slot));
 	memo.outcomes = memory_fresh(memo.outcomes, OUTCOME_MAX * sizeof(struct outcome));
 	memo.shared = memory_fresh(memo.shared, sizeof(*memo.shared));
 	memo.shared->mask = SLOT_START - 1;
@@ -32,7 +34,7 @@ static void insert(uint64_t key, uint64_t value)
 {
 	uint64_t mask = memo.shared->mask;
 
-	for (uint64_t i = memo_hash(key) & mask;; i = (i + 1) & mask) {
+	for (uint64_t i = memo_hash(key) & mask;; i++) {
 		uint64_t found = __atomic_load_n(&memo.slots[i].key, __ATOMIC_ACQUIRE);
 
 		if (!found && __atomic_compare_exchange_n(&memo.slots[i].key, &found, key, false,
@@ -59,27 +61,46 @@ void memo_add(uint64_t key, const struct outcome *outcomes, uint32_t count, bool
 	insert(key, memo_value(first, count, is_bad));
 }
 
+/* As table_grow(): see there. */
 static void double_slots(void)
 {
-	uint32_t size = memo.shared->mask + 1;
-	struct memo_slot *slots = memo.slots, *aside = slots + size * 3;
+	static struct memo_slot tail[PAD];
+	uint32_t count = memo.shared->mask + 1, tail_count = 0;
 
-	memcpy(aside, slots, size * sizeof(*slots));
-	memset(slots, 0, size * sizeof(*slots));
-	memo.shared->mask = size * 2 - 1;
-	for (uint32_t i = 0; i < size; i++) {
-		if (aside[i].key)
-			insert(aside[i].key, aside[i].value);
+	memory_populate(memo.slots + count, count * sizeof(struct memo_slot));
+	for (uint32_t i = count; memo.slots[i].key; i++) {
+		tail[tail_count++] = memo.slots[i];
+		memo.slots[i] = (struct memo_slot){0};
 	}
-	memset(aside, 0, size * sizeof(*slots));
+	memo.shared->mask = count * 2 - 1;
+	for (uint32_t i = 0; i < count; i++) {
+		struct memo_slot slot = memo.slots[i];
+
+		memo.slots[i] = (struct memo_slot){0};
+		if (slot.key)
+			insert(slot.key, slot.value);
+	}
+	for (uint32_t i = 0; i < tail_count; i++)
+		insert(tail[i].key, tail[i].value);
+}
+
+/* In place: other processes have it mapped. */
+static void forget_all(void)
+{
+	int how = engine.is_shared ? MADV_REMOVE : MADV_DONTNEED;
+
+	madvise(memo.slots, (memo.shared->mask + 1 + PAD) * sizeof(struct memo_slot), how);
+	madvise(memo.outcomes, OUTCOME_MAX * sizeof(struct outcome), how);
+	memo.shared->mask = SLOT_START - 1;
+	memo.shared->slot_count = 0;
+	memo.shared->outcome_count = 1;
 }
 
 void memo_grow(size_t limit)
 {
 	if (memo_bytes() > limit)
-		memo_reset();
-	while (memo.shared->slot_count > memo.shared->mask / 4 &&
-	       (memo.shared->mask + 1) * 4 <= SLOT_MAX)
+		forget_all();
+	while (memo.shared->slot_count > memo.shared->mask / 4 && memo.shared->mask < SLOT_MAX - 1)
 		double_slots();
 }
 

@@ -48,6 +48,7 @@ void table_grow(struct table *table, uint64_t slot_count)
 	while (table->mask + 1 < slot_count) {
 		uint64_t count = table->mask + 1, tail_count = 0;
 
+		memory_populate(table->slots + count, count * sizeof(struct table_slot));
 		for (uint64_t i = count; table->slots[i].low; i++) {
 			tail[tail_count++] = table->slots[i];
 			table->slots[i] = (struct table_slot){0};

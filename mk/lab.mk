@@ -45,9 +45,8 @@ lab-watch: $(BUILD)/posthorn-lab-watch ## search every scenario with one sender,
 	$(Q)$< run --senders 1
 
 .PHONY: lab-bench
-lab-bench: $(LAB_PROGRAM) ## measure the lab: transitions a second with one process and with two, memory
-	$(Q)for jobs in 1 2; do echo "$$jobs job(s):"; \
-	    $(LAB_PROGRAM) run post-spin --senders 3 --no-lasso --jobs $$jobs; done
+lab-bench: $(LAB_PROGRAM) ## measure the lab into bench/results: speed, two processes, the whole set, memory
+	$(Q)LAB=$(LAB_PROGRAM) bench/lab.sh bench/results/$$(date +%F)-lab.json
 
 .PHONY: lab
 lab: $(LAB_PROGRAM) ## build the race lab

@@ -1,0 +1,69 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# How fast the race lab searches: lab.sh [FILE]. Prints the figures, and writes them as JSON to FILE.
+# One vCPU and three senders under TSO with one process and with two (the best of RUNS runs, for others
+# may use the machine), then all scenarios with their mutants and the audit on two cores.
+set -eu
+cd "$(dirname "$0")/.."
+lab=${LAB:-build/posthorn-lab}
+runs=${RUNS:-5}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# best JOBS: "SECONDS STATES TRANSITIONS BYTES" of the fastest run.
+best() {
+	local i
+	for ((i = 0; i < runs; i++)); do
+		"$lab" run post-spin --senders 3 --no-lasso --jobs "$1" --json >"$work/run"
+		sed -nE 's/.*"states": ([0-9]+), "transitions": ([0-9]+).*/\1 \2/p
+			s/.*"search_seconds": ([0-9.]+).*/\1/p
+			s/.*"memory": ([0-9]+).*/\1/p' "$work/run" | tr '\n' ' '
+		echo
+	done | awk '{ print $4, $1, $2, $3 }' | sort -n | head -n 1
+}
+
+# peak COMMAND...: run it; leaves wall seconds in $seconds and the peak memory of all processes, in KiB, in $peak.
+peak() {
+	local start=$EPOCHREALTIME pid now
+	"$@" >"$work/out" 2>&1 &
+	pid=$!
+	peak=0
+	while kill -0 "$pid" 2>/dev/null; do
+		# PSS: what processes share counts once.
+		now=$(for process in "$pid" $(pgrep -P "$pid" || true); do
+			awk '/^Pss:/ { print $2 }' "/proc/$process/smaps_rollup" 2>/dev/null || true
+		done | awk '{ sum += $1 } END { print sum + 0 }')
+		[ "$now" -le "$peak" ] || peak=$now
+		sleep 0.2
+	done
+	wait "$pid" || { cat "$work/out" >&2; exit 1; }
+	seconds=$(awk "BEGIN { printf \"%.1f\", $EPOCHREALTIME - $start }")
+}
+
+read -r one_seconds states transitions one_memory <<<"$(best 1)"
+read -r two_seconds _ _ two_memory <<<"$(best 2)"
+peak "$lab" run --jobs 2
+set_seconds=$seconds
+set_peak=$peak
+scenarios=$(tail -n 1 "$work/out" | cut -d' ' -f1)
+peak "$lab" audit --no-lasso --jobs 2
+audit_seconds=$seconds
+audit_peak=$peak
+
+json=$(awk -v s1="$one_seconds" -v s2="$two_seconds" -v states="$states" -v t="$transitions" -v m1="$one_memory" \
+	-v m2="$two_memory" -v set="$set_seconds" -v setp="$set_peak" -v n="$scenarios" -v audit="$audit_seconds" \
+	-v auditp="$audit_peak" -v date="$(date +%F)" -v load="$(cut -d' ' -f1 /proc/loadavg)" 'BEGIN {
+	peak = setp > auditp ? setp : auditp
+	printf "{\n\t\"date\": \"%s\",\n\t\"load\": %s,\n", date, load
+	printf "\t\"scenario\": \"post-spin, 3 senders, TSO\",\n\t\"states\": %d,\n\t\"transitions\": %d,\n", states, t
+	printf "\t\"one_process\": { \"per_second\": %.0f, \"aim\": 3000000, \"met\": %s },\n", t / s1,
+		t / s1 >= 3e6 ? "true" : "false"
+	printf "\t\"two_processes\": { \"per_second\": %.0f, \"times_one\": %.2f, \"aim\": 1.6, \"met\": %s },\n",
+		t / s2, s1 / s2, s1 / s2 >= 1.6 ? "true" : "false"
+	printf "\t\"all\": { \"scenarios\": %d, \"seconds\": %.1f, \"audit_seconds\": %.1f, \"aim\": 300, \"met\": %s },\n",
+		n, set, audit, set + audit < 300 ? "true" : "false"
+	printf "\t\"memory_mib\": { \"one\": %d, \"two\": %d, \"peak_of_all\": %d, \"aim\": 4096, \"met\": %s }\n}\n",
+		m1 / 1048576, m2 / 1048576, peak / 1024, peak < 4194304 ? "true" : "false"
+}')
+echo "$json"
+[ $# = 0 ] || echo "$json" >"$1"
