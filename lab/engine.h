@@ -134,6 +134,7 @@ enum lab_status {
 	STATUS_OVERFLOW = 11,
 	STATUS_CRASH = 12,
 	STATUS_SYSTEM = 13,
+	STATUS_LATER = 15, /* a question that waits for code: neither searched nor answered */
 	STATUS_UNSOUND =
 	    14, /* an un-annotated shared access, or memory changed behind the lab's back */
 };

@@ -704,7 +704,7 @@ static void on_crash(int number)
 	siglongjmp(engine.crash, 1);
 }
 
-/* Every second of CPU time: a program that has not come back since the last tick never will. */
+/* Every quarter of a second of CPU time: a program that has not come back since the last tick never will. */
 static void on_tick(int number)
 {
 	static uint64_t seen;
@@ -726,7 +726,7 @@ void world_guard(void)
 	static uint8_t stack[64 * 1024];
 	stack_t alternative = {.ss_sp = stack, .ss_size = sizeof(stack)};
 	struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
-	struct itimerval second = {{1, 0}, {1, 0}};
+	struct itimerval tick = {{0, 250000}, {0, 250000}};
 
 	sigaltstack(&alternative, NULL);
 	sigaction(SIGSEGV, &action, NULL);
@@ -736,7 +736,7 @@ void world_guard(void)
 	action.sa_handler = on_tick;
 	action.sa_flags = SA_ONSTACK | SA_RESTART;
 	sigaction(SIGVTALRM, &action, NULL);
-	setitimer(ITIMER_VIRTUAL, &second, NULL);
+	setitimer(ITIMER_VIRTUAL, &tick, NULL);
 }
 
 /* ---- The first state --------------------------------------------------------------------------

@@ -4,7 +4,9 @@
 LAB_SOURCES := $(sort $(wildcard lab/*.c lab/*.S lab/selfcheck/*.c lab/scenarios/*.c lab/mutants/*.c model/*.c))
 LAB_CORE := $(sort $(wildcard core/*.c))
 LAB_TESTS := verdicts stops
-LAB_OBJECTS := $(call objects,lab,$(LAB_SOURCES) $(LAB_CORE))
+# Foreign code: any source, compiled as it is with the lab's <stdatomic.h>.
+LAB_FOREIGN := examples/mailbox.c
+LAB_OBJECTS := $(call objects,lab,$(LAB_SOURCES) $(LAB_CORE) $(LAB_FOREIGN))
 LAB_TEST_OBJECTS := $(call objects,lab,$(LAB_TESTS:%=tests/lab/test_%.c) tests/lab/test_watch.c tests/lab/broken.c)
 LAB_PROGRAM := $(BUILD)/posthorn-lab
 
@@ -12,8 +14,9 @@ LAB_PROGRAM := $(BUILD)/posthorn-lab
 LAB_FLAGS := -O3 -fno-strict-aliasing -fno-pie -fcf-protection=none -fno-stack-protector
 # The size of a table is among the flags: objects of two minds must not meet.
 $(LAB_OBJECTS) $(LAB_TEST_OBJECTS): mk/flags.mk
-$(LAB_OBJECTS): CFLAGS_EXTRA := $(LAB_FLAGS)
-$(LAB_TEST_OBJECTS): CFLAGS_EXTRA := $(LAB_FLAGS) -DLAB_PROGRAM='"$(LAB_PROGRAM)"'
+$(LAB_OBJECTS): CFLAGS_EXTRA := $(LAB_FLAGS) -Ilab/shim
+$(LAB_TEST_OBJECTS): CFLAGS_EXTRA := $(LAB_FLAGS) -DLAB_PROGRAM='"$(LAB_PROGRAM)"' \
+    -DLAB_BROKEN='"$(BUILD)/lab/tests/lab/posthorn-lab-broken"'
 
 $(LAB_PROGRAM): $(LAB_OBJECTS)
 	$(Q)$(CC) -no-pie -pthread -o $@ $(LAB_OBJECTS) -lm
@@ -22,6 +25,12 @@ LAB_LIBRARY := $(filter-out %/lab/main.o,$(LAB_OBJECTS))
 $(BUILD)/lab/tests/lab/test_%: $(BUILD)/lab/tests/lab/test_%.o $(BUILD)/lab/tests/lab/broken.o \
     $(LAB_LIBRARY) $(LAB_PROGRAM)
 	$(Q)$(CC) -no-pie -pthread -o $@ $< $(BUILD)/lab/tests/lab/broken.o $(LAB_LIBRARY) -lcmocka -lm
+
+# The program with the broken scenarios: what it says and exits with.
+LAB_BROKEN := $(BUILD)/lab/tests/lab/posthorn-lab-broken
+$(LAB_BROKEN): $(LAB_OBJECTS) $(BUILD)/lab/tests/lab/broken.o
+	$(Q)$(CC) -no-pie -pthread -o $@ $^ -lm
+$(BUILD)/lab/tests/lab/test_stops: $(LAB_BROKEN)
 
 UNIT_TESTS += $(LAB_TESTS:%=$(BUILD)/lab/tests/lab/test_%)
 
