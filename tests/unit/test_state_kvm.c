@@ -6,8 +6,37 @@
 #include "core/route.h"
 #include "x86/msr.h"
 
+#include <linux/kvm.h>
 #include <posthorn/state.h>
 #include <string.h>
+
+/* Our definitions against the kernel's own header. */
+#define SAME_FIELD(ours, theirs, field)                                                            \
+	_Static_assert(offsetof(struct ours, field) == offsetof(struct theirs, field), #field)
+_Static_assert(sizeof(struct ph_kvm_lapic_state) == sizeof(struct kvm_lapic_state), "LAPIC");
+_Static_assert(sizeof(struct ph_kvm_ioapic_state) == sizeof(struct kvm_ioapic_state), "IOAPIC");
+_Static_assert(sizeof(struct ph_kvm_pic_state) == sizeof(struct kvm_pic_state), "8259");
+SAME_FIELD(ph_kvm_ioapic_state, kvm_ioapic_state, base_address);
+SAME_FIELD(ph_kvm_ioapic_state, kvm_ioapic_state, ioregsel);
+SAME_FIELD(ph_kvm_ioapic_state, kvm_ioapic_state, id);
+SAME_FIELD(ph_kvm_ioapic_state, kvm_ioapic_state, irr);
+SAME_FIELD(ph_kvm_ioapic_state, kvm_ioapic_state, redirtbl);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, last_irr);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, irr);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, imr);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, isr);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, priority_add);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, irq_base);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, read_reg_select);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, poll);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, special_mask);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, init_state);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, auto_eoi);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, rotate_on_auto_eoi);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, special_fully_nested_mode);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, init4);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, elcr);
+SAME_FIELD(ph_kvm_pic_state, kvm_pic_state, elcr_mask);
 
 static struct ph_kvm_lapic_state lapic, again;
 static struct ph_kvm_lapic_beside beside;
