@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest: the programs of tests/hardware/order.h; prints what they see, to compare with the model. */
+/* Guest: the programs of guests/order.h; prints what they see, to compare with the model. */
 #include "guests/rt/apic.h"
 #include "guests/rt/console.h"
 #include "guests/rt/devices.h"
 #include "guests/rt/interrupts.h"
 #include "guests/rt/test.h"
 #include "guests/rt/time.h"
-#include "tests/hardware/order.h"
+#include "guests/order.h"
 
 const char guest_name[] = "order";
 

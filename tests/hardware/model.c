@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The programs of order.h on the hardware model's VMX with posted interrupts: prints what they see. */
-#include "tests/hardware/order.h"
+#include "guests/order.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,8 +11,8 @@
  *   B<class>@<n>/<PPR>  a handler begins, after n instructions     E<class>/<PPR>  it is about to write EOI
  *   p<PPR>              after h and l
  */
-#ifndef TESTS_HARDWARE_ORDER_H
-#define TESTS_HARDWARE_ORDER_H
+#ifndef GUESTS_ORDER_H
+#define GUESTS_ORDER_H
 
 #include <stdbool.h>
 #include <stdint.h>
