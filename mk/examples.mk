@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# The examples: built against the library and, with it, under TSan.
+# The examples that embed the library: built against it and, with it, under TSan.
 
-EXAMPLES := $(basename $(notdir $(wildcard examples/*.c)))
+EXAMPLES := threads
 
 CFLAGS_tsan := $(BASE) -O1 -D_GNU_SOURCE -fsanitize=thread
 $(eval $(call profile_rule,tsan))
