@@ -11,8 +11,8 @@
 #define SETUP_SIZE  ((SETUP_SECTS + 1) * 512)
 #define KERNEL_SIZE 5000u
 #define FILE_SIZE   (SETUP_SIZE + KERNEL_SIZE)
-#define ZERO_PAGE   0x2000u
-#define STRINGS     0x3000u
+#define ZERO_PAGE   0x91000u
+#define STRINGS     0x92000u
 
 static uint8_t file[FILE_SIZE];
 static struct guest_memory memory;

@@ -9,7 +9,7 @@
 #define MB        (1u << 20)
 #define FILE_SIZE 0x3000u
 #define HEADER_AT 0x1000u
-#define INFO      0x2000u
+#define INFO      0x91000u
 
 static uint8_t file[FILE_SIZE];
 static struct guest_memory memory;
@@ -171,7 +171,7 @@ static void wild_load_addresses_are_refused(void **state)
 		    "the multiboot header's bss end is impossible" },
 		{ 0x100400, 0x100000, 0x101000, 0xffffffff,
 		    "a segment lies outside the guest's usable memory" },
-		{ 0x2400, 0x2000, 0, 0, "a segment lies outside the guest's usable memory" },
+		{ 0x91400, 0x91000, 0, 0, "a segment lies outside the guest's usable memory" },
 		{ 0xfffff400, 0xfffff000, 0, 0,
 		    "a segment lies outside the guest's usable memory" },
 	};
@@ -207,8 +207,8 @@ static void wild_segments_are_refused(void **state)
 		    "a segment lies outside the guest's usable memory" },
 		{ 0x1000, 0xfffffff0, 0x20, 0x20,
 		    "a segment lies outside the guest's usable memory" },
-		{ 0x1000, 0x2000, 0x20, 0x20, "a segment lies outside the guest's usable memory" },
-		{ 0x1000, 0xff0, 0x20, 0x20, "a segment lies outside the guest's usable memory" },
+		{ 0x1000, 0x91000, 0x20, 0x20, "a segment lies outside the guest's usable memory" },
+		{ 0x1000, 0x8fff0, 0x20, 0x20, "a segment lies outside the guest's usable memory" },
 		{ 0x1000, 0x9fff0, 0x20, 0x20, "a segment lies outside the guest's usable memory" },
 		{ 0x1000, 0xe0000, 0x20, 0x20, "a segment lies outside the guest's usable memory" },
 		{ 0x1000, 4 * MB, 0, 0, "an ELF file with nothing to load" },
@@ -226,7 +226,7 @@ static void wild_segments_are_refused(void **state)
 
 static void low_memory_outside_the_structures_may_be_used(void **state)
 {
-	static const uint32_t addresses[] = { 0x0, 0xf000, 0x80000, 0x100000 };
+	static const uint32_t addresses[] = { 0x0, 0xf000, 0x8f000, 0x9e000, 0x100000 };
 	size_t i;
 
 	(void)state;
