@@ -8,7 +8,7 @@ build=${BUILD:-build}
 
 unit() {
 	local program
-	for program in ${UNIT_TESTS:-}; do echo "unit/$(basename "$program") 120 $program"; done
+	for program in ${UNIT_TESTS:-}; do echo "unit/$(basename "$program") 240 $program"; done
 	for program in ${ASAN_TESTS:-}; do echo "asan/$(basename "$program") 180 $program"; done
 }
 
