@@ -185,6 +185,8 @@ void lapic_timer_write_divide(struct ph_vcpu *vcpu, uint32_t value);
 void lapic_timer_write_lvt(struct ph_vcpu *vcpu, uint32_t value);
 /* IA32_TSC_DEADLINE: 0 if disarmed, reads 0 and writes nothing outside TSC-deadline mode. */
 uint64_t lapic_timer_deadline(const struct ph_vcpu *vcpu);
+/* As the guest reads it: once passed it is 0, however late the platform's timer is.  Owner. */
+uint64_t lapic_timer_read_deadline(struct ph_vcpu *vcpu);
 void lapic_timer_write_deadline(struct ph_vcpu *vcpu, uint64_t value);
 
 /* ---- source_ipi.c -------------------------------------------------------------------------- */

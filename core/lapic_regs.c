@@ -477,7 +477,7 @@ int ph_apic_msr_read(struct ph_vcpu *vcpu, uint32_t msr, uint64_t *value)
 		*value = vcpu->lapic.base;
 		return PH_OK;
 	case MSR_TSC_DEADLINE:
-		*value = lapic_timer_deadline(vcpu);
+		*value = lapic_timer_read_deadline(vcpu);
 		return PH_OK;
 	default:
 		return PH_ENOENT;

@@ -259,6 +259,12 @@ uint64_t lapic_timer_deadline(const struct ph_vcpu *vcpu)
 	return timer_has_deadline(vcpu) ? vcpu->lapic.tsc_deadline : 0;
 }
 
+uint64_t lapic_timer_read_deadline(struct ph_vcpu *vcpu)
+{
+	timer_catch_up(vcpu);
+	return lapic_timer_deadline(vcpu);
+}
+
 void lapic_timer_write_deadline(struct ph_vcpu *vcpu, uint64_t value)
 {
 	uint64_t now;

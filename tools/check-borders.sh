@@ -81,9 +81,10 @@ borders() {
 	result "model never includes core" "$(includes_except 'posthorn/|x86/|model/' model)"
 	result "hypervisor sees core through its public API" \
 		"$(includes_except 'posthorn/|x86/|hypervisor/' hypervisor)"
-	# The lab stands behind the door: it implements shared.h and weakens its sites.
+	# The lab stands behind the door: it implements shared.h and weakens its sites. examples/mailbox is
+	# what docs/lab.md shows of code that is not Posthorn's.
 	result "lab sees core through its public API and the door to shared memory" \
-		"$(includes_except 'posthorn/|x86/|model/|lab/|core/(sites|shared)\.h' lab)"
+		"$(includes_except 'posthorn/|x86/|model/|lab/|core/(sites|shared)\.h|examples/mailbox\.' lab)"
 	result "guests include only themselves and x86/" "$(includes_except 'x86/|guests/' guests)"
 	result "cli includes only itself" "$(includes_except 'cli/' cli)"
 }

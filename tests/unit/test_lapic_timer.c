@@ -529,6 +529,18 @@ static void deadline_fires_when_reached_and_disarms(void **state)
 	assert_false(host0()->timer_is_armed);
 }
 
+/* SDM vol. 3, "TSC-Deadline Mode": IA32_TSC_DEADLINE is 0 once the deadline has passed. */
+static void passed_deadline_reads_zero_before_the_platform_tells(void **state)
+{
+	(void)state;
+	use_mode(APIC_LVT_TSC_DEADLINE);
+	write_deadline(harness.tsc + 5000);
+	harness.tsc += 5000;
+	assert_int_equal(read_deadline(), 0);
+	assert_true(fired());
+	assert_false(host0()->timer_is_armed);
+}
+
 static void deadline_in_the_past_fires_at_once(void **state)
 {
 	static const uint64_t before[] = {0, 1, 999};
@@ -790,6 +802,7 @@ int main(void)
 	    TEST(divide_change_of_a_periodic_timer_changes_the_period),
 	    TEST(divide_change_of_a_stopped_timer_starts_nothing),
 	    TEST(deadline_fires_when_reached_and_disarms),
+	    TEST(passed_deadline_reads_zero_before_the_platform_tells),
 	    TEST(deadline_in_the_past_fires_at_once),
 	    TEST(deadline_of_zero_disarms),
 	    TEST(deadline_of_the_far_future_is_armed_as_it_is),
