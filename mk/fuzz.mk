@@ -13,8 +13,8 @@ FUZZ_PARTS_msi     := $(FUZZ_WORLD)
 FUZZ_PARTS_state   := $(FUZZ_WORLD)
 FUZZ_PARTS_exit    := $(FUZZ_WORLD)
 FUZZ_PARTS_bundle  := $(FUZZ_LOADERS)
-FUZZ_PARTS_elf     := $(FUZZ_LOADERS)
-FUZZ_PARTS_bzimage := $(FUZZ_LOADERS)
+FUZZ_PARTS_elf     := tests/fuzz/image.c $(FUZZ_LOADERS)
+FUZZ_PARTS_bzimage := tests/fuzz/image.c $(FUZZ_LOADERS)
 FUZZ_PARTS_decode  := hypervisor/vm/decode.c
 FUZZ_PARTS_acpi    := tests/fuzz/host_acpi.c
 

@@ -5,61 +5,35 @@
 #include <stddef.h>
 #include <string.h>
 #include <cmocka.h>
-#include <sys/mman.h>
 
 #include "hypervisor/cpu/acpi.h"
-#include "hypervisor/lib/log.h"
-#include "hypervisor/lib/panic.h"
+#include "tests/fuzz/host_acpi.h"
 
-#define BIOS   0xe0000u
-#define MAPPED (1ull << 32)
-#define XSDT   (BIOS + 0x40u)
-#define RSDT   (BIOS + 0x80u)
-#define MADT   (BIOS + 0x100u)
-#define FADT   (BIOS + 0x300u)
-
-void acpi_init(void);
-void *fuzz_virt_of(uint64_t phys);
-
-static uint8_t *memory;
-static jmp_buf panicked;
-
-void *fuzz_virt_of(uint64_t phys)
-{
-	assert_true(phys < MAPPED);
-	return memory + phys;
-}
-
-void panic(const char *format, ...)
-{
-	(void)format;
-	longjmp(panicked, 1);
-}
-
-void log_printf(const char *format, ...)
-{
-	(void)format;
-}
+#define BIOS BIOS_START
+#define XSDT (BIOS + 0x40u)
+#define RSDT (BIOS + 0x80u)
+#define MADT (BIOS + 0x100u)
+#define FADT (BIOS + 0x300u)
 
 static void put(uint64_t at, uint64_t value, uint32_t width)
 {
 	for (uint32_t i = 0; i < width; i++)
-		memory[at + i] = (uint8_t)(value >> 8 * i);
+		host_memory[at + i] = (uint8_t)(value >> 8 * i);
 }
 
 static void mend_sum(uint64_t at, uint32_t length, uint32_t sum_at)
 {
 	uint8_t sum = 0;
 
-	memory[at + sum_at] = 0;
+	host_memory[at + sum_at] = 0;
 	for (uint32_t i = 0; i < length; i++)
-		sum = (uint8_t)(sum + memory[at + i]);
-	memory[at + sum_at] = (uint8_t)-sum;
+		sum = (uint8_t)(sum + host_memory[at + i]);
+	host_memory[at + sum_at] = (uint8_t)-sum;
 }
 
 static void finish_table(uint64_t at, const char *signature, uint32_t length)
 {
-	memcpy(memory + at, signature, 4);
+	memcpy(host_memory + at, signature, 4);
 	put(at + 4, length, 4);
 	mend_sum(at, length, 9);
 }
@@ -76,14 +50,9 @@ static int setup(void **state)
 	};
 
 	(void)state;
-	if (!memory)
-		memory = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	assert_true(memory != MAP_FAILED);
-	memset(memory + BIOS, 0, 0x20000);
-	memset(&acpi_facts, 0, sizeof(acpi_facts));
-	memcpy(memory + BIOS, "RSD PTR ", 8);
-	memory[BIOS + 15] = 2;
+	host_acpi_reset();
+	memcpy(host_memory + BIOS, "RSD PTR ", 8);
+	host_memory[BIOS + 15] = 2;
 	put(BIOS + 16, RSDT, 4);
 	put(BIOS + 24, XSDT, 8);
 	mend_sum(BIOS, 20, 8);
@@ -93,7 +62,7 @@ static int setup(void **state)
 	put(RSDT + 36, MADT, 4);
 	finish_table(RSDT, "RSDT", 40);
 	put(MADT + 36, 0xfee00000, 4);
-	memcpy(memory + MADT + 44, entries, sizeof(entries));
+	memcpy(host_memory + MADT + 44, entries, sizeof(entries));
 	finish_table(MADT, "APIC", 44 + sizeof(entries));
 	put(FADT + 76, 0x608, 4);
 	put(FADT + 112, 1u << 8, 4);
@@ -101,18 +70,10 @@ static int setup(void **state)
 	return 0;
 }
 
-static bool is_read(void)
-{
-	if (setjmp(panicked))
-		return false;
-	acpi_init();
-	return true;
-}
-
 static void facts_are_found(void **state)
 {
 	(void)state;
-	assert_true(is_read());
+	assert_true(host_acpi_is_read());
 	assert_int_equal(acpi_facts.cpu_count, 2);
 	assert_int_equal(acpi_facts.apic_ids[0], 4);
 	assert_int_equal(acpi_facts.apic_ids[1], 300);
@@ -128,9 +89,9 @@ static void facts_are_found(void **state)
 static void revision_0_has_only_an_rsdt(void **state)
 {
 	(void)state;
-	memory[BIOS + 15] = 0;
+	host_memory[BIOS + 15] = 0;
 	mend_sum(BIOS, 20, 8);
-	assert_true(is_read());
+	assert_true(host_acpi_is_read());
 	assert_int_equal(acpi_facts.cpu_count, 2);
 	assert_int_equal(acpi_facts.pm_timer_port, 0);
 }
@@ -145,7 +106,7 @@ static void a_table_beyond_4g_is_not_there(void **state)
 		setup(state);
 		put(BIOS + 24, addresses[i], 8);
 		/* The RSDT is used then. */
-		assert_true(is_read());
+		assert_true(host_acpi_is_read());
 		assert_int_equal(acpi_facts.cpu_count, 2);
 	}
 }
@@ -170,7 +131,7 @@ static void damaged_tables_are_refused(void **state)
 		setup(state);
 		print_message("  %s\n", rows[i].what);
 		put(rows[i].at, rows[i].value, rows[i].width);
-		assert_false(is_read());
+		assert_false(host_acpi_is_read());
 	}
 }
 
@@ -181,9 +142,9 @@ static void a_damaged_entry_ends_the_list(void **state)
 
 	for (size_t i = 0; i < sizeof(lengths); i++) {
 		setup(state);
-		memory[MADT + 44 + 8 + 1] = lengths[i];
+		host_memory[MADT + 44 + 8 + 1] = lengths[i];
 		mend_sum(MADT, 98, 9);
-		assert_true(is_read());
+		assert_true(host_acpi_is_read());
 		assert_int_equal(acpi_facts.cpu_count, 1);
 	}
 }
