@@ -147,7 +147,25 @@ void lapic_timer_service(struct ph_vcpu *vcpu)
 		timer_arm(vcpu, vcpu->lapic.timer_expiry);
 }
 
-/* ---- Saved state -------------------------------------------------------------------------------- */
+void ph_vcpu_tsc_moved(struct ph_vcpu *vcpu, uint64_t delta)
+{
+	uint64_t now = timer_now(vcpu);
+	uint64_t before = now - delta;
+	uint64_t expiry = vcpu->lapic.timer_expiry;
+
+	if (!expiry)
+		return;
+	if (timer_mode_counts(timer_mode(vcpu)))
+		timer_arm_after(vcpu, now, expiry > before ? expiry - before : 0);
+	else if (expiry > before)
+		timer_arm(vcpu, expiry);
+	else /* due before the jump */
+		timer_fire(vcpu, now);
+	timer_catch_up(vcpu);
+}
+
+/* ---- Saved state --------------------------------------------------------------------------------
+ */
 
 bool lapic_timer_is_valid(const uint32_t regs[LAPIC_REGISTER_COUNT], uint64_t expiry)
 {
@@ -179,8 +197,8 @@ void lapic_timer_resume_count(struct ph_vcpu *vcpu, uint32_t count)
 	if (!count && timer_mode(vcpu) == APIC_LVT_ONESHOT)
 		return;
 	vcpu->lapic.timer_period = timer_ticks(vcpu, initial);
-	timer_arm_after(vcpu, timer_now(vcpu),
-	    timer_ticks(vcpu, count && count < initial ? count : initial));
+	timer_arm_after(
+	    vcpu, timer_now(vcpu), timer_ticks(vcpu, count && count < initial ? count : initial));
 }
 
 void ph_vcpu_timer_exit(struct ph_vcpu *vcpu)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest: the TSC-deadline mode of the APIC timer (SDM 3, 11.5.4.1), as xAPIC and x2APIC. */
+/* Guest: the TSC-deadline mode of the APIC timer (SDM 3, 11.5.4.1), as xAPIC and x2APIC; a TSC that
+ * jumps. */
 #include "guests/rt/apic.h"
 #include "guests/rt/console.h"
 #include "guests/rt/interrupts.h"
@@ -11,6 +12,7 @@ const char guest_name[] = "tsc_deadline";
 #define VECTOR_TIMER 0x71u
 #define ROUND_COUNT  100u
 #define QUIET_MS     10u
+#define JUMP_MS      100000u
 
 static volatile unsigned taken_count;
 static volatile uint64_t taken_tsc;
@@ -152,6 +154,55 @@ static void check_halted(void)
 	    tsc_ticks_per_ms());
 }
 
+/* With interrupts disabled: the watchdog goes by the TSC. */
+static void set_adjust(uint64_t value)
+{
+	wrmsr(MSR_TSC_ADJUST, value);
+	watchdog_pet();
+	check(rdmsr(MSR_TSC_ADJUST) == value, "IA32_TSC_ADJUST reads %lx", rdmsr(MSR_TSC_ADJUST));
+}
+
+static void check_jumps(uint64_t jump)
+{
+	uint64_t before = rdtsc(), deadline;
+
+	set_adjust(jump);
+	check(rdtsc() - before >= jump, "the TSC went on by %lu ticks", rdtsc() - before);
+	wrmsr(MSR_TSC, rdtsc() + jump);
+	watchdog_pet();
+	check(rdmsr(MSR_TSC_ADJUST) > jump, "a written TSC is not in IA32_TSC_ADJUST");
+	set_adjust(0);
+
+	set_mode(APIC_LVT_TIMER_DEADLINE);
+	deadline = rdtsc() + jump;
+	arm(deadline);
+	set_adjust(jump);
+	interrupts_enable();
+	expect_one("the TSC jumped past it", deadline);
+	interrupts_disable();
+	set_adjust(0);
+
+	/* A count of some seconds, in a clock of its own. */
+	set_mode(APIC_LVT_TIMER_ONE_SHOT);
+	apic_write(APIC_TDCR, APIC_TDCR_1);
+	apic_write(APIC_TMICT, 0xffffffff);
+	set_adjust(jump);
+	check(apic_read(APIC_TMCCT) != 0, "the count ended as the TSC jumped");
+	apic_write(APIC_TMICT, 0);
+	set_adjust(0);
+}
+
+static void check_adjust(void)
+{
+	if (!(cpuid(7, 0).ebx & CPUID_7_EBX_TSC_ADJUST)) {
+		not_checked("a TSC that jumps: no IA32_TSC_ADJUST in CPUID");
+		return;
+	}
+	interrupts_disable();
+	check_jumps(JUMP_MS * tsc_ticks_per_ms());
+	interrupts_enable();
+}
+
 static void check_all(const char *mode)
 {
 	print("mode %s\n", mode);
@@ -161,6 +212,7 @@ static void check_all(const char *mode)
 	watchdog_pet();
 	check_other_modes();
 	check_halted();
+	check_adjust();
 	apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED);
 }
 

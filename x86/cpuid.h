@@ -55,6 +55,7 @@
 
 /* Leaf 7, subleaf 0. */
 #define CPUID_7_B_FSGSBASE   (1u << 0)
+#define CPUID_7_B_TSC_ADJUST (1u << 1)
 #define CPUID_7_B_BMI1       (1u << 3)
 #define CPUID_7_B_AVX2       (1u << 5)
 #define CPUID_7_B_SMEP       (1u << 7)

@@ -9,6 +9,7 @@
 #define MSR_TSC              0x00000010u
 #define MSR_PLATFORM_ID      0x00000017u
 #define MSR_APIC_BASE        0x0000001bu
+#define MSR_TSC_ADJUST       0x0000003bu
 #define MSR_PATCH_LEVEL      0x0000008bu
 #define MSR_MTRR_CAP         0x000000feu
 #define MSR_SYSENTER_CS      0x00000174u

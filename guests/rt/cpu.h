@@ -10,6 +10,7 @@
 
 #define RFLAGS_IF 0x200u
 
+#define MSR_TSC          0x00000010u
 #define MSR_TSC_ADJUST   0x0000003bu
 #define MSR_APIC_BASE    0x0000001bu
 #define MSR_TSC_DEADLINE 0x000006e0u

@@ -52,6 +52,7 @@ struct kept_msrs {
 	uint64_t mtrr_def_type;
 	uint64_t mcg_status;
 	uint64_t hwcr;
+	uint64_t misc_enable;
 };
 
 /* The entries that a walk of the guest's long-mode tables has read. */
@@ -93,6 +94,7 @@ struct arch_vcpu {
 	uint64_t xcr0;
 	uint64_t tsc_aux;
 	uint64_t tsc_offset; /* also in the VMCB; read by handlers */
+	uint64_t tsc_adjust; /* IA32_TSC_ADJUST: all that the guest has moved its TSC by */
 	uint64_t dr[4];
 	void *fpu_area; /* one page */
 	uint32_t fpu_pcpu; /* where the FPU was loaded last */

@@ -71,7 +71,7 @@ static const struct leaf_rule rules[] = {
     {0x4, 3, LEAF_VCPU, {0x3fffu, ALL, ALL, ALL}, {0, 0, 0, 0}},
     /* The emulated APIC timer never stops; nothing else of power management. */
     {0x6, 0, LEAF_MASK, {0, 0, 0, 0}, {CPUID_6_A_ARAT, 0, 0, 0}},
-    {0x7, 0, LEAF_MASK, {0, LEAF7_B, LEAF7_C, CPUID_7_D_FSRM}, {0, 0, 0, 0}},
+    {0x7, 0, LEAF_MASK, {0, LEAF7_B, LEAF7_C, CPUID_7_D_FSRM}, {0, CPUID_7_B_TSC_ADJUST, 0, 0}},
     /* x2APIC topology: one thread a core, all cores in one package. */
     {0xb, 0, LEAF_VCPU, {0, 0, 0, 0}, {0, 0, 0, 0}},
     {0xb, 1, LEAF_VCPU, {0, 0, 0, 0}, {0, 0, 0, 0}},

@@ -8,8 +8,11 @@
 #define MTRR_CAP      0x508u /* 8 variable ranges, fixed ranges, write-combining */
 #define MTRR_DEF_MASK 0xcffull
 #define DE_CFG_LFENCE_SERIALIZES 0x2u
-/* Fast strings; no branch trace store, no precise event-based sampling. */
-#define MISC_ENABLE 0x1801ull
+/*
+ * Fast strings, thermal monitor, SpeedStep, MONITOR, CPUID limit, xTPR messages, XD disable: kept, and
+ * without effect, for firmware and kernels that set them; the other bits stay as they were.
+ */
+#define MISC_ENABLE_MASK 0x400c50009ull
 /* K8 HWCR: bits that guests set for errata, kept; the rest would change the machine. */
 #define HWCR_MASK     0x01040148ull
 
@@ -33,6 +36,7 @@ struct msr_rule {
  */
 static const struct msr_rule rules[] = {
     {MSR_TSC, MSR_TSC, MSR_HANDLED, 0},
+    {MSR_TSC_ADJUST, MSR_TSC_ADJUST, MSR_HANDLED, 0},
     {MSR_EFER, MSR_EFER, MSR_HANDLED, 0},
     {MSR_TSC_AUX, MSR_TSC_AUX, MSR_HANDLED, 0},
     {MSR_PAT, MSR_PAT, MSR_HANDLED, 0},
@@ -53,7 +57,7 @@ static const struct msr_rule rules[] = {
     {MSR_LBR_FROM, MSR_LBR_LAST, MSR_FIXED, 0},
     /* Intel's: what kernels read without asking. */
     {MSR_PLATFORM_ID, MSR_PLATFORM_ID, MSR_FIXED, 0},
-    {MSR_MISC_ENABLE, MSR_MISC_ENABLE, MSR_CONSTANT, MISC_ENABLE},
+    {MSR_MISC_ENABLE, MSR_MISC_ENABLE, MSR_HANDLED, 0},
     /* Microcode: revision 0, updates ignored. */
     {MSR_PATCH_LEVEL, MSR_PATCH_LEVEL, MSR_CONSTANT, 0},
     /* AMD's chip configuration, which kernels read and set for errata: nothing behind it. */
@@ -135,6 +139,9 @@ static int read_handled(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 	case MSR_TSC:
 		*value = tsc_read() + arch->tsc_offset;
 		return PH_OK;
+	case MSR_TSC_ADJUST:
+		*value = arch->tsc_adjust;
+		return PH_OK;
 	case MSR_EFER:
 		*value = arch->vmcb->efer & ~EFER_SVME;
 		return PH_OK;
@@ -150,6 +157,9 @@ static int read_handled(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 	case MSR_HWCR:
 		*value = arch->kept.hwcr;
 		return PH_OK;
+	case MSR_MISC_ENABLE:
+		*value = arch->kept.misc_enable;
+		return PH_OK;
 	case MSR_DEBUGCTL:
 		*value = 0;
 		return PH_OK;
@@ -161,14 +171,15 @@ static int read_handled(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 	}
 }
 
-/* Timers were armed by the old TSC: have the core look at its deadline again. */
-static int write_tsc(struct vcpu *vcpu, uint64_t value)
+/* SDM vol. 3, "Time-Stamp Counter Adjustment": each write of the one moves the other as far. */
+static int move_tsc(struct vcpu *vcpu, uint64_t delta)
 {
 	struct arch_vcpu *arch = vcpu->arch;
 
-	arch->tsc_offset = value - tsc_read();
+	arch->tsc_adjust += delta;
+	arch->tsc_offset += delta;
 	arch->vmcb->tsc_offset = arch->tsc_offset;
-	ph_vcpu_timer_expired(vcpu->ph);
+	ph_vcpu_tsc_moved(vcpu->ph, delta);
 	return PH_OK;
 }
 
@@ -212,7 +223,9 @@ static int write_handled(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 	switch (msr) {
 	case MSR_TSC:
-		return write_tsc(vcpu, value);
+		return move_tsc(vcpu, value - (tsc_read() + arch->tsc_offset));
+	case MSR_TSC_ADJUST:
+		return move_tsc(vcpu, value - arch->tsc_adjust);
 	case MSR_EFER:
 		return write_efer(vcpu, value);
 	case MSR_TSC_AUX:
@@ -233,6 +246,10 @@ static int write_handled(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 		if (value & ~HWCR_MASK)
 			return PH_GUEST_GP;
 		arch->kept.hwcr = value;
+		return PH_OK;
+	case MSR_MISC_ENABLE:
+		arch->kept.misc_enable =
+		    (arch->kept.misc_enable & ~MISC_ENABLE_MASK) | (value & MISC_ENABLE_MASK);
 		return PH_OK;
 	case MSR_DEBUGCTL:
 		return value & ~1ull ? PH_GUEST_GP : PH_OK;

@@ -17,6 +17,8 @@
 #define RESET_CR0  (CR0_CD | CR0_NW | CR0_ET)
 #define RESET_RIP  0xfff0u
 #define RESET_PAT  0x0007040600070406ull
+/* Fast strings; no branch trace store, no precise event-based sampling. */
+#define RESET_MISC_ENABLE 0x1801ull
 #define MTRR_DEF_TYPE_WB_ENABLED 0xc06u /* what firmware leaves: all memory write-back */
 #define FPU_FCW    0x037fu
 #define FPU_MXCSR  0x1f80u
@@ -96,7 +98,11 @@ static void reset_msrs(struct arch_vcpu *arch)
 	vmcb->g_pat = RESET_PAT;
 	vmcb->dbgctl = 0;
 	arch->tsc_aux = 0;
-	arch->kept = (struct kept_msrs){.mtrr_def_type = MTRR_DEF_TYPE_WB_ENABLED};
+	arch->tsc_adjust = 0;
+	arch->kept = (struct kept_msrs){
+	    .mtrr_def_type = MTRR_DEF_TYPE_WB_ENABLED,
+	    .misc_enable = RESET_MISC_ENABLE,
+	};
 }
 
 /* A vCPU that is loaded has its FPU and debug registers in the pCPU: go round through memory. */

@@ -238,6 +238,12 @@ void ph_vcpu_timer_expired(struct ph_vcpu *vcpu);
  * once, and in platform.fast_exit() the guest goes on without another lap.  Owner.
  */
 void ph_vcpu_timer_exit(struct ph_vcpu *vcpu);
+/*
+ * What platform.guest_tsc() says has jumped by `delta` (modulo 2^64: WRMSR to IA32_TSC or IA32_TSC_ADJUST).
+ * A running count goes on as if nothing had happened; IA32_TSC_DEADLINE is compared with the new TSC.
+ * Owner, outside the guest.
+ */
+void ph_vcpu_tsc_moved(struct ph_vcpu *vcpu, uint64_t delta);
 /* Level of LINT0/LINT1 (pin 0 or 1) of this vCPU's local APIC.  Any thread. */
 void ph_vcpu_lint(struct ph_vcpu *vcpu, uint32_t pin, bool level);
 

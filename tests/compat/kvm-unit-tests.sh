@@ -31,6 +31,7 @@ tests() {
 		idt_test idt_test 1 - -
 		msr msr 1 - -
 		tsc tsc 1 - -
+		tsc_adjust tsc_adjust 1 - -
 		realmode realmode 1 - -
 		setjmp setjmp 1 - -
 		hypercall hypercall 1 - -

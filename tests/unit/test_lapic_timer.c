@@ -691,6 +691,68 @@ static void owner_s_exit_fires_without_a_request(void **state)
 	assert_false(fired());
 }
 
+static const struct {
+	const char *rule;
+	uint32_t mode;
+	uint64_t elapsed; /* of 1000 ticks, when the TSC jumps */
+	int64_t jump;
+	bool fires_at_once;
+	uint64_t left;
+} tsc_moves[] = {
+    {"a count does not see a jump ahead", APIC_LVT_ONESHOT, 400, 1000000, false, 600},
+    {"a count does not see a jump back", APIC_LVT_ONESHOT, 400, -1000000, false, 600},
+    {"a count that was due", APIC_LVT_ONESHOT, 1000, -5, true, 0},
+    {"a deadline comes nearer", APIC_LVT_TSC_DEADLINE, 400, 599, false, 1},
+    {"a deadline is reached", APIC_LVT_TSC_DEADLINE, 400, 600, true, 0},
+    {"a deadline is passed", APIC_LVT_TSC_DEADLINE, 400, 1000000, true, 0},
+    {"a deadline is farther", APIC_LVT_TSC_DEADLINE, 400, -300, false, 900},
+    {"a deadline that was due", APIC_LVT_TSC_DEADLINE, 1000, -5, true, 0},
+};
+
+/* SDM vol. 3, "TSC-Deadline Mode": the TSC's value counts; the other modes have a clock of their
+ * own. */
+static void tsc_that_jumps(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(tsc_moves); i++) {
+		(void)setup(NULL);
+		harness.tsc = 10000000;
+		use_mode(tsc_moves[i].mode);
+		if (tsc_moves[i].mode == APIC_LVT_ONESHOT)
+			wr(APIC_TMICT, 1000 / RATIO);
+		else
+			write_deadline(harness.tsc + 1000);
+		harness.tsc += tsc_moves[i].elapsed + (uint64_t)tsc_moves[i].jump;
+		ph_vcpu_tsc_moved(vcpu0(), (uint64_t)tsc_moves[i].jump);
+		if (fired() != tsc_moves[i].fires_at_once ||
+		    host0()->timer_is_armed == tsc_moves[i].fires_at_once)
+			fail_msg("%s", tsc_moves[i].rule);
+		if (tsc_moves[i].fires_at_once)
+			continue;
+		assert_int_equal(host0()->timer_deadline - harness.tsc, tsc_moves[i].left);
+		pass(tsc_moves[i].left - 1);
+		assert_false(fired());
+		pass(1);
+		assert_true(fired());
+	}
+}
+
+static void tsc_that_jumps_moves_no_period(void **state)
+{
+	(void)state;
+	ph_vcpu_tsc_moved(vcpu0(), 1000);
+	assert_false(host0()->timer_is_armed);
+	use_mode(APIC_LVT_PERIODIC);
+	wr(APIC_TMICT, 10000);
+	pass(2500ull * RATIO);
+	harness.tsc += 77777;
+	ph_vcpu_tsc_moved(vcpu0(), 77777);
+	assert_int_equal(rd(APIC_TMCCT), 7500);
+	pass(7500ull * RATIO);
+	assert_true(fired());
+	assert_int_equal(host0()->timer_deadline, harness.tsc + 10000ull * RATIO);
+}
+
 static void illegal_timer_vector_is_an_error(void **state)
 {
 	(void)state;
@@ -814,6 +876,8 @@ int main(void)
 	    TEST(stale_expiry_does_not_fire),
 	    TEST(early_expiry_is_armed_again),
 	    TEST(owner_s_exit_fires_without_a_request),
+	    TEST(tsc_that_jumps),
+	    TEST(tsc_that_jumps_moves_no_period),
 	    TEST(illegal_timer_vector_is_an_error),
 	    TEST(fires_as_an_edge_of_source_lvt),
 	    TEST(clock_rates),
