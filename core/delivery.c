@@ -28,7 +28,8 @@ void delivery_update(struct ph_vcpu *vcpu)
 {
 	enum ph_delivery delivery = vcpu->delivery_best;
 
-	if (vcpu->delivery_best == PH_DELIVERY_INJECTED)
+	/* With L2 current the controls are not L1's: ph_vcpu_set_nested() comes back to it. */
+	if (vcpu->delivery_best == PH_DELIVERY_INJECTED || vcpu->is_nested)
 		return;
 	vcpu->inhibits = delivery_own_reasons(vcpu);
 	if (vcpu->inhibits | shared32_load(&vcpu->vm->inhibits, INHIBIT_READ))

@@ -4,6 +4,7 @@
 #include "core/backend.h"
 #include "core/delivery.h"
 #include "core/lapic.h"
+#include "core/nested.h"
 #include "core/post.h"
 #include "core/route.h"
 #include "core/trace.h"
@@ -69,8 +70,7 @@ static void enter_service_requests(struct ph_vcpu *vcpu)
 		post_take_levels(vcpu);
 }
 
-/* Is an ExtINT waiting?  PIC first: its INTR pin does not take part in the APIC's priorities. */
-static bool enter_has_extint(const struct ph_vcpu *vcpu)
+bool enter_has_extint(const struct ph_vcpu *vcpu)
 {
 	return vcpu->lapic.extint_pending ||
 	    (vcpu->lapic.accepts_pic && source_pic_output(vcpu->vm));
@@ -90,6 +90,9 @@ struct choice {
 /* The vector that could be injected if the guest can take one, INTR_EXTINT or PH_NO_VECTOR. */
 static inline int enter_find_intr(struct ph_vcpu *vcpu)
 {
+	/* L1's are never injected into L2: nested.c. */
+	if (vcpu->is_nested)
+		return PH_NO_VECTOR;
 	if (enter_has_extint(vcpu))
 		return INTR_EXTINT;
 	/* Virtual-interrupt delivery needs neither injection nor window: RVI says it all. */
@@ -175,7 +178,8 @@ static void enter_set_tpr(struct ph_vcpu *vcpu, uint8_t threshold)
 {
 	uint8_t tpr = (uint8_t)lapic_reg(vcpu, APIC_TPR);
 
-	if (tpr == vcpu->tpr_given && threshold == vcpu->threshold_given)
+	/* With L2 current the TPR shadow and its threshold are L2's. */
+	if ((tpr == vcpu->tpr_given && threshold == vcpu->threshold_given) || vcpu->is_nested)
 		return;
 	vcpu->tpr_given = tpr;
 	vcpu->threshold_given = threshold;
@@ -277,6 +281,8 @@ static bool enter_is_wakeable(struct ph_vcpu *vcpu)
 		return true;
 	if (events->nmi_pending_count && vcpu->backend->nmi_allowed(vcpu))
 		return true;
+	if (nested_wants_exit(vcpu))
+		return true;
 	if (!vcpu->backend->intr_allowed(vcpu))
 		return false;
 	lapic_refresh(vcpu);
@@ -327,7 +333,7 @@ static bool enter_service(struct ph_vcpu *vcpu)
 /* Steps 4 and 5: true if something came that this entry did not count on. */
 static bool enter_recheck(struct ph_vcpu *vcpu)
 {
-	/* Injected delivery: what is drained now needs a new choice. */
+	/* Without virtual delivery, or into L2: what is drained now needs a new choice. */
 	if (SHARED_STEP(ENTER_RECHECK_ON) && post_drain(vcpu) && !delivery_is_virtual(vcpu))
 		return true;
 	return SHARED_STEP(ENTER_RECHECK_REQUESTS) && enter_has_requests(vcpu);
@@ -346,13 +352,24 @@ static bool enter_is_settled(const struct ph_vcpu *vcpu)
 	    (uint32_t)events->exception.kind);
 }
 
-/* After a fast-path exit, to 4 with the events as they are now; IRQs stay off. */
-static void enter_prepare_again(struct ph_vcpu *vcpu, struct choice *choice)
+/* After a fast-path exit, to 4 with the events as they are now; IRQs stay off.  False: to 1. */
+static bool enter_prepare_again(struct ph_vcpu *vcpu, struct choice *choice)
 {
-	if (enter_is_settled(vcpu))
+	if (enter_is_settled(vcpu)) {
 		enter_set_tpr(vcpu, 0);
-	else
-		enter_prepare(vcpu, choice);
+		return true;
+	}
+	if (nested_wants_exit(vcpu))
+		return false;
+	enter_prepare(vcpu, choice);
+	return true;
+}
+
+static bool enter_abandon(struct ph_vcpu *vcpu)
+{
+	vcpu->counters.lap_count++;
+	trace_event(vcpu, TRACE_LAP, 0);
+	return false;
 }
 
 /* Steps 4 to 6 until an exit that must be handed up (true) or step 1 is needed (false). */
@@ -362,11 +379,8 @@ static bool enter_guest(struct ph_vcpu *vcpu, struct choice *choice)
 
 	for (;;) {
 		/* Steps 4 and 5. */
-		if (enter_recheck(vcpu)) {
-			vcpu->counters.lap_count++;
-			trace_event(vcpu, TRACE_LAP, 0);
-			return false;
-		}
+		if (enter_recheck(vcpu))
+			return enter_abandon(vcpu);
 		if (delivery_is_virtual(vcpu) && lapic_is_unsynced(vcpu))
 			vcpu->backend->sync(vcpu);
 		enter_commit(vcpu, choice);
@@ -377,8 +391,8 @@ static bool enter_guest(struct ph_vcpu *vcpu, struct choice *choice)
 		vcpu->backend->collect(vcpu);
 		if (!platform->fast_exit || !platform->fast_exit(vcpu, vcpu->host))
 			return true;
-		if (SHARED_STEP(ENTER_AGAIN))
-			enter_prepare_again(vcpu, choice);
+		if (SHARED_STEP(ENTER_AGAIN) && !enter_prepare_again(vcpu, choice))
+			return enter_abandon(vcpu);
 	}
 }
 
@@ -395,6 +409,8 @@ enum ph_run ph_vcpu_run(struct ph_vcpu *vcpu)
 			return PH_RUN_REQUEST;
 		if (!enter_service(vcpu))
 			continue;
+		if (nested_wants_exit(vcpu))
+			return PH_RUN_NESTED_EXIT;
 		enter_prepare(vcpu, &choice);
 		/* Step 2: a notification from here on is taken by the guest's entry, not by a handler. */
 		if (SHARED_STEP(ENTER_IRQS_OFF))
@@ -417,6 +433,7 @@ void enter_reset(struct ph_vcpu *vcpu)
 	vcpu->nmi_window = false;
 	vcpu->tpr_given = 0;
 	vcpu->threshold_given = 0;
+	vcpu->is_nested = false;
 }
 
 void ph_vcpu_halt(struct ph_vcpu *vcpu)

@@ -25,6 +25,7 @@
 	X(ENTER_RECHECK_ON, STEP, "enter 4: look at ON after IN_GUEST is published") \
 	X(ENTER_RECHECK_REQUESTS, STEP, "enter 5: look at requests after IN_GUEST is published") \
 	X(ENTER_IRQS_OFF, STEP, "enter 2: interrupts off before IN_GUEST is published") \
+	X(ENTER_NESTED, STEP, "enter 4: what is drained with L2 current needs a new choice") \
 	X(ENTER_AGAIN, STEP, "enter 6: a new choice after a fast-path exit") \
 	X(ENTER_GENERATION, STEP, "enter 3: the next generation in the mode word") \
 	X(ENTER_OUTSIDE, STORE, "enter 7: OUTSIDE") \

@@ -145,6 +145,8 @@ int ph_vcpu_export(struct ph_vcpu *vcpu, void *image, size_t size)
 	PH_BUG_ON(vcpu, !vcpu_is_outside(vcpu));
 	if (size < PH_VCPU_STATE_SIZE)
 		return PH_ENOSPC;
+	if (vcpu->is_nested)
+		return PH_ENOTSUP;
 	vcpu_read(vcpu, &state);
 	state_write_head(&cursor, STATE_KIND_VCPU, PH_VCPU_STATE_SIZE);
 	vcpu_body(&cursor, vcpu, &state);
@@ -262,6 +264,8 @@ int ph_vcpu_import(struct ph_vcpu *vcpu, const void *image, size_t size)
 	PH_BUG_ON(vcpu, !vcpu_is_outside(vcpu));
 	if (size != PH_VCPU_STATE_SIZE)
 		return PH_EINVAL;
+	if (vcpu->is_nested)
+		return PH_ENOTSUP;
 	result = state_read_head(&cursor, STATE_KIND_VCPU, PH_VCPU_STATE_SIZE);
 	if (result != PH_OK)
 		return result;

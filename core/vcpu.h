@@ -146,6 +146,7 @@ struct ph_vcpu {
 	void *vmcb;
 	uint32_t index;
 	enum activity activity;
+	bool is_nested; /* L2 is the current guest; writer: nested.c */
 	struct lapic lapic;
 	struct events events;
 	struct ph_counters counters; /* the owner's part; the rest is in statistics */

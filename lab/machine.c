@@ -4,6 +4,7 @@
 
 #include <posthorn/state.h>
 
+#include "lab/platform.h"
 #include "x86/apic.h"
 #include "x86/msr.h"
 
@@ -31,7 +32,7 @@ struct machine *machine;
 static struct ph_vm *vm;
 static struct ph_vcpu *vcpus[MACHINE_VCPU_MAX];
 static struct vmcb *vmcbs[MACHINE_VCPU_MAX];
-static struct model_vmx vmxs[MACHINE_VCPU_MAX];
+static struct model_vmx vmxs[MACHINE_VCPU_MAX], l2_vmxs[MACHINE_VCPU_MAX];
 static struct pid *pids[MACHINE_VCPU_MAX];
 static uint8_t *image;
 static struct ph_pcpu *pcpus[MODEL_PCPU_MAX];
@@ -62,6 +63,12 @@ struct ph_vcpu *machine_vcpu(uint32_t index)
 static uint32_t machine_vcpu_count(void)
 {
 	return machine_config()->vcpu_count ? machine_config()->vcpu_count : 1;
+}
+
+/* With the current VMCS: L1's, or L2's. */
+static struct model_vmx *vmx_of(size_t index)
+{
+	return machine->vcpus[index].is_l2 ? &l2_vmxs[index] : &vmxs[index];
 }
 
 /* The pCPU under the calling actor: a vCPU's thread may have moved. */
@@ -171,33 +178,6 @@ static void wake(struct ph_vcpu *vcpu, void *host)
 	lab_check(own->wake_count == 1, "two wake-ups for one sleep");
 }
 
-static uint64_t guest_tsc(struct ph_vcpu *vcpu, void *host)
-{
-	(void)vcpu;
-	(void)host;
-	return 1000;
-}
-
-static void timer_arm(struct ph_vcpu *vcpu, void *host, uint64_t deadline)
-{
-	(void)vcpu;
-	(void)host;
-	(void)deadline;
-}
-
-static void nothing(struct ph_vcpu *vcpu, void *host)
-{
-	(void)vcpu;
-	(void)host;
-}
-
-static void start(struct ph_vcpu *vcpu, void *host, uint8_t vector)
-{
-	(void)vcpu;
-	(void)host;
-	(void)vector;
-}
-
 /* A sender has decided to kick; is there still a reason? */
 static void trace(uint32_t event, const struct ph_vcpu *vcpu, uint64_t detail)
 {
@@ -216,7 +196,7 @@ static void trace(uint32_t event, const struct ph_vcpu *vcpu, uint64_t detail)
 static uint64_t vmcs_read(const struct ph_vcpu *vcpu, void *host, uint32_t field)
 {
 	(void)host;
-	return model_vmcs_read(vmxs[ph_vcpu_index(vcpu)].vmcs, field);
+	return model_vmcs_read(vmx_of(ph_vcpu_index(vcpu))->vmcs, field);
 }
 
 static void vmcs_write(const struct ph_vcpu *vcpu, void *host, uint32_t field, uint64_t value)
@@ -226,12 +206,12 @@ static void vmcs_write(const struct ph_vcpu *vcpu, void *host, uint32_t field, u
 		return;
 	if (field == VMCS_PRIMARY && machine_config()->fault == MACHINE_EXTRA_WINDOW)
 		value |= PRIMARY_INTERRUPT_WINDOW;
-	model_vmcs_write(vmxs[ph_vcpu_index(vcpu)].vmcs, field, value);
+	model_vmcs_write(vmx_of(ph_vcpu_index(vcpu))->vmcs, field, value);
 }
 
 static void set_delivery(struct ph_vcpu *vcpu, void *host, enum ph_delivery delivery)
 {
-	struct model_vmcs *vmcs = vmxs[ph_vcpu_index(vcpu)].vmcs;
+	struct model_vmcs *vmcs = vmx_of(ph_vcpu_index(vcpu))->vmcs;
 
 	(void)host;
 	if (delivery == PH_DELIVERY_INJECTED)
@@ -284,13 +264,13 @@ static bool guest_has_event(void *arg)
 	size_t index = (size_t)(own - machine->vcpus);
 
 	if (machine_config()->is_vmx)
-		return model_vmx_has_event(&vmxs[index], &machine->pcpus[own->pcpu]);
+		return model_vmx_has_event(vmx_of(index), &machine->pcpus[own->pcpu]);
 	return model_svm_has_event(vmcbs[index], &machine->pcpus[own->pcpu]);
 }
 
 static bool event_is_injected(size_t index)
 {
-	return machine_config()->is_vmx ? vmxs[index].vmcs->entry_intr_info & INTR_INFO_VALID
+	return machine_config()->is_vmx ? vmx_of(index)->vmcs->entry_intr_info & INTR_INFO_VALID
 	                                : vmcbs[index]->event_inj & VMCB_EVENT_VALID;
 }
 
@@ -301,14 +281,14 @@ static enum model_exit guest_begins(struct machine_vcpu *own, size_t index)
 	if (machine_config()->deliveries_can_fault && !own->has_faulted &&
 	    event_is_injected(index) && lab_choose(2, "the delivery is cut short")) {
 		own->has_faulted = 1;
-		return is_vmx ? model_vmx_enter_faults(&vmxs[index])
+		return is_vmx ? model_vmx_enter_faults(vmx_of(index))
 		              : model_svm_vmrun_faults(vmcbs[index]);
 	}
 	if (event_is_injected(index))
-		lab_note("guest takes event", is_vmx ? vmxs[index].vmcs->entry_intr_info & 0xff
+		lab_note("guest takes event", is_vmx ? vmx_of(index)->vmcs->entry_intr_info & 0xff
 		                                     : vmcbs[index]->event_inj & 0xff);
 	if (is_vmx)
-		model_vmx_enter(&vmxs[index]);
+		model_vmx_enter(vmx_of(index));
 	else
 		model_svm_vmrun(vmcbs[index], &own->guest);
 	return EXIT_NONE;
@@ -316,19 +296,20 @@ static enum model_exit guest_begins(struct machine_vcpu *own, size_t index)
 
 static enum model_exit guest_runs(struct machine_vcpu *own, size_t index)
 {
-	const uint8_t *program = machine_config()->program;
+	const uint8_t *program =
+	    own->is_l2 ? machine_config()->l2_program : machine_config()->program;
 	bool is_vmx = machine_config()->is_vmx;
 	enum model_exit exit;
 
-	lab_hardware_step(LAB_ENTRY_DRAINS, "guest entry");
+	lab_hardware_step(LAB_ENTRY_DRAINS, own->is_l2 ? "entry into L2" : "guest entry");
 	exit = guest_begins(own, index);
 	while (exit == EXIT_NONE) {
-		if (model_guest_is_idle(&own->guest, program) &&
+		if (model_guest_is_idle(own->is_l2 ? &own->l2 : &own->guest, program) &&
 		    (is_vmx || !(vmcbs[index]->rflags & RFLAGS_TF)))
 			lab_wait(guest_has_event, own, "guest spins until an event");
 		else
 			lab_hardware_step(LAB_NOTHING_DRAINS, "guest instruction");
-		exit = is_vmx ? model_vmx_step(&vmxs[index], this_pcpu())
+		exit = is_vmx ? model_vmx_step(vmx_of(index), this_pcpu())
 		              : model_svm_step(vmcbs[index], &own->guest, program, this_pcpu());
 	}
 	return exit;
@@ -362,6 +343,13 @@ static void fast_path(struct ph_vcpu *vcpu)
 	}
 }
 
+/* Acknowledge-on-exit: the host's handler for the vector that the exit took. */
+static void handle_acknowledged(uint32_t info)
+{
+	if (info & INTR_INFO_VALID)
+		handle_interrupt((enum model_vector)(info & INTR_INFO_VECTOR_MASK));
+}
+
 static void enter(struct ph_vcpu *vcpu, void *host)
 {
 	struct machine_vcpu *own = host;
@@ -391,10 +379,8 @@ static void enter(struct ph_vcpu *vcpu, void *host)
 			vmcbs[index]->exit_int_info = 0;
 	}
 	lab_note(exit_names[own->exit], 0);
-	if (vmxs[index].vmcs && (vmxs[index].vmcs->exit_intr_info & INTR_INFO_VALID) &&
-	    machine_config()->fault != MACHINE_DROPS_ACKED)
-		handle_interrupt(
-		    (enum model_vector)(vmxs[index].vmcs->exit_intr_info & INTR_INFO_VECTOR_MASK));
+	if (machine_config()->is_vmx && machine_config()->fault != MACHINE_DROPS_ACKED)
+		handle_acknowledged(vmx_of(index)->vmcs->exit_intr_info);
 }
 
 static bool fast_exit(struct ph_vcpu *vcpu, void *host)
@@ -428,18 +414,28 @@ static const struct ph_platform platform = {
     .vmcs_read = vmcs_read,
     .vmcs_write = vmcs_write,
     .set_delivery = set_delivery,
-    .guest_tsc = guest_tsc,
-    .timer_arm = timer_arm,
-    .timer_cancel = nothing,
-    .init = nothing,
-    .start = start,
-    .smi = nothing,
-    .bug = lab_bug,
     .trace = trace,
+    LAB_PLATFORM_REST,
 };
 
 /* ---- Threads -----------------------------------------------------------------------------------
  */
+
+/* VMRESUME and its opposite; what VMPTRLD does is in is_l2. */
+static void make_current(struct ph_vcpu *vcpu, bool is_l2)
+{
+	machine->vcpus[ph_vcpu_index(vcpu)].is_l2 = is_l2;
+	lab_check(ph_vcpu_set_nested(vcpu, is_l2) == PH_OK, "L2 refused");
+}
+
+/* SDM vol. 3, "Loading Host State": L1 goes on at its handler of exits with interrupts off. */
+static void exit_to_l1(struct ph_vcpu *vcpu, struct machine_vcpu *own)
+{
+	lab_note("nested exit: external interrupt", 0);
+	make_current(vcpu, false);
+	own->guest.pc = 0;
+	vmxs[ph_vcpu_index(vcpu)].vmcs->rflags &= ~RFLAGS_IF;
+}
 
 /* What GUEST_EXIT is in this scenario. */
 static void handle_instruction(struct ph_vcpu *vcpu)
@@ -454,6 +450,8 @@ static void handle_instruction(struct ph_vcpu *vcpu)
 	if (machine_config()->late_pic)
 		lab_check(ph_apic_msr_write(vcpu, MSR_X2APIC_LINT0, LVT_EXTINT) == PH_OK,
 		    "LINT0 refused");
+	if (machine_config()->l2_program)
+		make_current(vcpu, true);
 }
 
 static void handle_exit(struct ph_vcpu *vcpu, struct machine_vcpu *own)
@@ -530,10 +528,17 @@ static void vcpu_thread(void *arg)
 	if (machine_config()->imports)
 		save_and_restore(vcpus[index]);
 	for (;;) {
-		if (ph_vcpu_run(vcpus[index]) == PH_RUN_REQUEST)
+		switch (ph_vcpu_run(vcpus[index])) {
+		case PH_RUN_REQUEST:
 			own->request_seen |= (uint8_t)ph_vcpu_take_requests(vcpus[index]);
-		else
+			break;
+		case PH_RUN_EXIT:
 			handle_exit(vcpus[index], own);
+			break;
+		case PH_RUN_NESTED_EXIT:
+			exit_to_l1(vcpus[index], own);
+			break;
+		}
 		maybe_move(vcpus[index], own);
 	}
 }
@@ -711,6 +716,21 @@ static void idle_step(void *arg, uint32_t choice)
 /* ---- Setup -------------------------------------------------------------------------------------
  */
 
+/* L2's VMCS as L0 makes it: every interrupt of the host exits, none is posted. */
+static void make_l2(uint32_t index)
+{
+	l2_vmxs[index] = (struct model_vmx){
+	    .vmcs = lab_alloc(sizeof(struct model_vmcs), "VMCS of L2"),
+	    .guest = &machine->vcpus[index].l2,
+	    .program = machine_config()->l2_program,
+	    .page = vmxs[index].page,
+	    .pid = vmxs[index].pid,
+	};
+	l2_vmxs[index].vmcs->pin_based = PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMIS;
+	l2_vmxs[index].vmcs->primary = PRIMARY_HLT;
+	l2_vmxs[index].vmcs->rflags = RFLAGS_IF | 2u;
+}
+
 static void make_vmx(uint32_t index, struct ph_vcpu_config *config)
 {
 	struct model_vmx *vmx = &vmxs[index];
@@ -736,6 +756,8 @@ static void make_vmx(uint32_t index, struct ph_vcpu_config *config)
 	if (machine_config()->fault == MACHINE_EXTRA_WINDOW)
 		vmx->vmcs->primary |= PRIMARY_INTERRUPT_WINDOW;
 	vmx->vmcs->rflags = RFLAGS_IF | 2u;
+	if (machine_config()->l2_program)
+		make_l2(index);
 }
 
 static void make_svm(uint32_t index, struct ph_vcpu_config *config)
@@ -796,26 +818,8 @@ static void make_vcpu(uint32_t index)
 	machine->vcpus[index].pcpu = (uint8_t)index;
 	machine->vcpus[index].guest.nests = machine_config()->nests;
 	machine->running[index] = (uint8_t)(index + 1);
-	lab_ignore_counters(vcpus[index], ph_vcpu_size());
+	lab_ignore_counters(vcpus[index]);
 	ph_vcpu_load(vcpus[index], index);
-}
-
-/* Where the public counters live: poke each word and ask.  Statistics are no part of a state. */
-void lab_ignore_counters(struct ph_vcpu *vcpu, size_t size)
-{
-	uint64_t *words = (uint64_t *)(void *)vcpu;
-	struct ph_counters before, after;
-
-	for (size_t i = 0; i < size / 8; i++) {
-		uint64_t was = words[i];
-
-		ph_vcpu_counters(vcpu, &before);
-		words[i] = was + 1;
-		ph_vcpu_counters(vcpu, &after);
-		words[i] = was;
-		if (__builtin_memcmp(&before, &after, sizeof(before)))
-			lab_ignore(&words[i], 8);
-	}
 }
 
 static void make_vm(uint32_t vcpu_count)
@@ -912,6 +916,7 @@ static void check_vcpu_at_rest(const struct machine_vcpu *own)
 	for (uint32_t i = 0; i < MODEL_GUEST_VECTORS; i++)
 		lab_check(!own->posted[i] || guest->taken[i],
 		    own->is_asleep ? "an interrupt is pending and its vCPU sleeps"
+		    : own->is_l2   ? "an interrupt of L1 is pending and its vCPU spins in L2"
 		                   : "an interrupt is pending and its vCPU spins in the guest");
 	lab_check(own->request_seen == own->request_posted,
 	    own->is_asleep ? "a request waits and its vCPU sleeps"
@@ -936,6 +941,7 @@ static void check_vcpu(const struct machine_vcpu *own)
 	for (uint32_t i = 0; i < MODEL_GUEST_VECTORS; i++)
 		is_invented |= (uint32_t)(guest->taken[i] > own->posted[i]);
 	lab_check(!is_invented, "an interrupt was taken twice");
+	lab_check(!own->l2.in_service && !own->l2.nmi_taken, "L2 took what was L1's");
 	lab_check(!guest->is_broken,
 	    "an interrupt came through a handler of its own or a higher class, or through GIF");
 	lab_check(guest->stray_traps == 0, "the guest sees a single-step trap that is not its own");

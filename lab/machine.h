@@ -58,12 +58,16 @@ struct machine_config {
 	bool pic;            /* the senders raise a line of the 8259 */
 	bool late_pic;       /* GUEST_EXIT lets this vCPU take the 8259's INTR, not before */
 	bool counts;         /* IPIs are counted */
+	/* VMX: GUEST_EXIT of the program is VMRESUME of L2, which runs this one.  L1 takes interrupts
+	 * by exits of L2, after each of which its program begins anew. */
+	const uint8_t *l2_program;
 	bool imports;        /* the owner saves the vCPU and puts it back before it runs */
 };
 
 /* All of the machine that is not libposthorn's; in the world. */
 struct machine_vcpu {
-	struct model_guest guest;
+	struct model_guest guest, l2;
+	uint8_t is_l2;      /* the VMCS of L2 is the current one */
 	uint8_t exit;       /* enum model_exit, until it is handled */
 	uint8_t wake_count; /* wake() without its sleep() */
 	uint8_t is_asleep;
@@ -106,7 +110,6 @@ void machine_make(void);
 /* The vCPUs' threads, the wire and what else the configuration has, without senders. */
 void machine_start(void);
 const struct machine_config *machine_config(void);
-void lab_ignore_counters(struct ph_vcpu *vcpu, size_t size);
 
 #define MACHINE_SCENARIO                                                                           \
 	.setup = machine_setup, .invariant = machine_nothing_invented,                             \

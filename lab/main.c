@@ -184,11 +184,11 @@ static int set_option(struct command *command, int option)
 static const struct {
 	const char *name, *question;
 } later[] = {
-    {"nested-device-post",
-        "a device posts just before an entry into L2 and L1 owns the interrupt: a "
-        "nested exit? (thread 000, bug 3; waits for the nested core)"},
+    {"nested-choice",
+        "who takes an interrupt when L1 does not exit for it, acknowledges on exit, has just "
+        "resumed L2, or an exit of L2 cut a delivery short? (thread 001; waits for nested VMX)"},
     {"nested-post", "is no post lost whose L2 has left, been descheduled or been replaced? (thread "
-                    "002; waits for the nested core)"},
+                    "002; waits for nested VMX)"},
     {"avic", "AVIC and x2AVIC: do they lose nothing? (thread 003; waits for the backend)"},
 };
 #define LATER_COUNT (sizeof(later) / sizeof(later[0]))

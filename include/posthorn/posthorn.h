@@ -119,6 +119,7 @@ uint32_t ph_vcpu_inhibits(const struct ph_vcpu *vcpu);
 enum ph_run {
 	PH_RUN_EXIT,    /* the guest exited; the embedder decodes and handles the exit */
 	PH_RUN_REQUEST, /* host requests are pending: ph_vcpu_take_requests() */
+	PH_RUN_NESTED_EXIT, /* only after ph_vcpu_set_nested() */
 };
 
 /*
@@ -133,6 +134,18 @@ enum ph_run ph_vcpu_run(struct ph_vcpu *vcpu);
  * that the SDM lists under "HLT" can be taken.  Owner.
  */
 void ph_vcpu_halt(struct ph_vcpu *vcpu);
+
+/*
+ * L2 is the current guest from now on, or L1 again.  Entries with L2 current load L2's VMCS, so
+ * nothing of L1's local APIC is injected, and RVI reaches nobody: as soon as an interrupt or an NMI
+ * of L1 can be taken ph_vcpu_run() returns PH_RUN_NESTED_EXIT instead of entering.  The embedder then
+ * makes L1 current and shows it an exit for an external interrupt.  This is for an L1 with
+ * external-interrupt exiting and without acknowledge-on-exit; there must be no event whose delivery
+ * an exit of L2 cut short.  The VMCS of the guest named is the current one.  INIT makes L1 current:
+ * the platform's init() follows.  PH_ENOTSUP: the backend is not PH_BACKEND_VMX.  Owner, outside
+ * ph_vcpu_run().
+ */
+int ph_vcpu_set_nested(struct ph_vcpu *vcpu, bool is_nested);
 
 /*
  * Is there an interrupt that the APIC would deliver, if the guest takes interrupts?  Then HLT with

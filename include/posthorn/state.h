@@ -31,7 +31,7 @@ extern "C" {
 /*
  * Write the vCPU's image.  The vCPU goes on as if nothing had happened; what is posted meanwhile
  * may or may not be in the image.  PH_BACKEND_SVM: RFLAGS in the VMCB are the guest's own
- * afterwards. PH_ENOSPC: size is below PH_VCPU_STATE_SIZE.  Owner, outside ph_vcpu_run();
+ * afterwards. PH_ENOSPC: size is below PH_VCPU_STATE_SIZE.  PH_ENOTSUP: L2 is current.  Owner, outside ph_vcpu_run();
  * PH_BACKEND_VMX: its VMCS is current.
  */
 int ph_vcpu_export(struct ph_vcpu *vcpu, void *image, size_t size);
@@ -44,7 +44,7 @@ int ph_vcpu_export(struct ph_vcpu *vcpu, void *image, size_t size);
  *
  * The image may come from an enemy, but must not change during the call.  It is checked whole
  * before anything is written; when it is refused, the vCPU is as it was.  PH_ENOTSUP: another
- * version.  PH_EINVAL: not an image of this size and kind; of a vCPU with another APIC ID, or of a
+ * version, or L2 is current.  PH_EINVAL: not an image of this size and kind; of a vCPU with another APIC ID, or of a
  * VM that is configured differently; or a field holds what neither a guest nor the hardware can
  * bring about.
  */

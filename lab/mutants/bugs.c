@@ -39,6 +39,16 @@ MUTANT(bug2_fence, 2, 1, "2-no-fence", "VMX posted, IN_GUEST without its fence",
 MUTANT(bug2_svm, 2, 1, "2-svm", "SVM, no look at ON after IN_GUEST", &svm_exit, FAILS_EVERYWHERE,
     .weakenings = {{SITE_ENTER_RECHECK_ON, LAB_LEFT_OUT}});
 
+static const uint8_t resumes[] = {GUEST_STI, GUEST_EXIT, GUEST_SPIN};
+static const struct machine_config nested_device = {
+    .program = resumes, VMX(POSTED), .device_posts = true, .l2_program = spins};
+MUTANT(bug3_device, 3, 0, "3-device", "VMX posted, RVI updated for L1 and L2 entered",
+    &nested_device, FAILS_EVERYWHERE, .weakenings = {{SITE_ENTER_NESTED, LAB_LEFT_OUT}});
+static const struct machine_config nested_post = {
+    .program = resumes, VMX(POSTED), .l2_program = spins};
+MUTANT(bug3, 3, 1, "3-post", "VMX posted, RVI updated for L1 and L2 entered", &nested_post,
+    FAILS_EVERYWHERE, .weakenings = {{SITE_ENTER_NESTED, LAB_LEFT_OUT}});
+
 static const struct machine_config elided = {
     .program = halts, .handler_posts = true, .fault = MACHINE_SLEEPER_ELIDED};
 MUTANT(bug4, 4, 1, "4-elided-wake", "SVM, no wake when the sleeper is the running vCPU", &elided,

@@ -8,6 +8,7 @@
 
 #include "core/shared.h"
 #include "lab/lab.h"
+#include "lab/platform.h"
 #include "model/model.h"
 #include "x86/apic.h"
 #include "x86/msr.h"
@@ -154,33 +155,6 @@ static struct ph_vcpu *running(void)
 	return on_pcpu() ? here()->vcpu : NULL;
 }
 
-static uint64_t guest_tsc(struct ph_vcpu *vcpu, void *host)
-{
-	(void)vcpu;
-	(void)host;
-	return 1000;
-}
-
-static void timer_arm(struct ph_vcpu *vcpu, void *host, uint64_t deadline)
-{
-	(void)vcpu;
-	(void)host;
-	(void)deadline;
-}
-
-static void nothing(struct ph_vcpu *vcpu, void *host)
-{
-	(void)vcpu;
-	(void)host;
-}
-
-static void start(struct ph_vcpu *vcpu, void *host, uint8_t vector)
-{
-	(void)vcpu;
-	(void)host;
-	(void)vector;
-}
-
 static uint64_t vmcs_read(const struct ph_vcpu *vcpu, void *host, uint32_t field)
 {
 	(void)vcpu;
@@ -274,13 +248,7 @@ static const struct ph_platform platform = {
     .vmcs_read = vmcs_read,
     .vmcs_write = vmcs_write,
     .set_delivery = set_delivery,
-    .guest_tsc = guest_tsc,
-    .timer_arm = timer_arm,
-    .timer_cancel = nothing,
-    .init = nothing,
-    .start = start,
-    .smi = nothing,
-    .bug = lab_bug,
+    LAB_PLATFORM_REST,
 };
 
 /* ---- The move ------------------------------------------------------------------------------ */
@@ -466,22 +434,6 @@ static void wire_step(void *arg, uint32_t choice)
 
 /* ---- Setup --------------------------------------------------------------------------------- */
 
-/* Where the counters live: poke each word and ask.  Statistics are no part of a state. */
-static void ignore_counters(struct ph_vcpu *vcpu)
-{
-	uint64_t *words = (uint64_t *)(void *)vcpu;
-	struct ph_counters before, after;
-
-	for (size_t i = 0; i < ph_vcpu_size() / 8; i++) {
-		ph_vcpu_counters(vcpu, &before);
-		words[i]++;
-		ph_vcpu_counters(vcpu, &after);
-		words[i]--;
-		if (__builtin_memcmp(&before, &after, sizeof(before)))
-			lab_ignore(&words[i], 8);
-	}
-}
-
 static void make_hardware(struct side *side, uint32_t index, struct ph_vcpu_config *vcpu)
 {
 	if (!config()->is_vmx) {
@@ -529,7 +481,7 @@ static void make_side(uint32_t index)
 	    ph_vcpu_init(side->vm, 0, lab_alloc(ph_vcpu_size(), "vcpu"), &vcpu, &side->vcpu) !=
 	        PH_OK)
 		lab_bug(__FILE__, __LINE__, "the scenario's vCPU cannot be made");
-	ignore_counters(side->vcpu);
+	lab_ignore_counters(side->vcpu);
 }
 
 static void setup(const struct lab_params *params)

@@ -77,7 +77,7 @@ static void bad_input_has_its_line_and_status(void **state)
 	static const struct call calls[] = {
 	    {LAB_PROGRAM, "run no-such-scenario", STATUS_UNKNOWN_SCENARIO,
 	        "no scenario 'no-such-scenario'"},
-	    {LAB_PROGRAM, "run nested-device-post", STATUS_LATER, "is for later"},
+	    {LAB_PROGRAM, "run nested-post", STATUS_LATER, "is for later"},
 	    {LAB_PROGRAM, "audit no-such-scenario", STATUS_UNKNOWN_SCENARIO, "no scenario"},
 	    {LAB_PROGRAM, "replay nonsense", STATUS_BAD_ID, "not a replay id"},
 	    {LAB_PROGRAM, "replay self-dekker@tso.0:00000000:00000000:00:00", STATUS_BAD_ID,
