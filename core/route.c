@@ -136,36 +136,19 @@ static inline uint32_t deliver_to(struct ph_vcpu *sender, struct ph_vcpu *target
 
 /* ---- Target sets ---------------------------------------------------------------------------- */
 
-static inline struct ph_vcpu *lookup(const struct ph_vm *vm, uint32_t id)
+static inline uint32_t lookup(const struct ph_vm *vm, uint32_t id)
 {
-	uint32_t entry;
-
 	if (id >= ROUTE_MAP_COUNT)
-		return NULL;
-	entry = shared32_load_acquire(&vm->physical_map[id], IDENTITY_MAP);
-	return entry ? vm->vcpus[entry - 1] : NULL;
+		return ROUTE_MAP_NONE;
+	return shared32_load_acquire(&vm->physical_map[id], IDENTITY_MAP);
 }
 
-static inline uint32_t deliver_by_id(
-    struct ph_vm *vm, struct ph_vcpu *sender, uint32_t id, const struct message *message)
+static inline uint32_t deliver_to_owner(
+    struct ph_vm *vm, struct ph_vcpu *sender, uint32_t owner, const struct message *message)
 {
-	struct ph_vcpu *target = lookup(vm, id);
+	struct ph_vcpu *target = vm->vcpus[owner - 1];
 
 	return target ? deliver_to(sender, target, identity_of(target), message) : 0;
-}
-
-/* Everybody in x2APIC mode: a logical destination names at most 16 IDs in a row. */
-static uint32_t deliver_cluster(
-    struct ph_vm *vm, struct ph_vcpu *sender, const struct message *message)
-{
-	uint32_t base = message->destination >> 16 << 4;
-	uint32_t mask = message->destination & 0xffff;
-	uint32_t accepted_count = 0;
-
-	for (; mask; mask &= mask - 1)
-		accepted_count +=
-		    deliver_by_id(vm, sender, base + (uint32_t)__builtin_ctz(mask), message);
-	return accepted_count;
 }
 
 /* A logical destination that is no broadcast, in any mode: the short way through the test. */
@@ -192,6 +175,32 @@ static uint32_t deliver_each(
 		                        matches_logical(identity, message->destination)
 		                  : matches(target, identity, sender, message))
 			accepted_count += deliver_to(sender, target, identity, message);
+	}
+	return accepted_count;
+}
+
+/* Everybody in x2APIC mode: a logical destination names at most 16 IDs in a row. */
+static uint32_t deliver_cluster(
+    struct ph_vm *vm, struct ph_vcpu *sender, const struct message *message)
+{
+	uint32_t base = message->destination >> 16 << 4;
+	uint32_t mask = message->destination & 0xffff;
+	uint32_t accepted_count = 0;
+
+	for (; mask; mask &= mask - 1) {
+		uint32_t bit = (uint32_t)__builtin_ctz(mask);
+		uint32_t owner = lookup(vm, base + bit);
+		struct message one = *message;
+
+		if (owner == ROUTE_MAP_NONE)
+			continue;
+		if (owner != ROUTE_MAP_SEVERAL) {
+			accepted_count += deliver_to_owner(vm, sender, owner, message);
+			continue;
+		}
+		/* From before the last of them entered x2APIC mode: ask each. */
+		one.destination = (message->destination & 0xffff0000) | 1u << bit;
+		accepted_count += deliver_each(vm, sender, &one);
 	}
 	return accepted_count;
 }
@@ -288,8 +297,14 @@ static __attribute__((noinline)) uint32_t deliver_to_set(
 uint32_t route_deliver(struct ph_vm *vm, struct ph_vcpu *sender, const struct message *message)
 {
 	if (message->shorthand == APIC_SHORTHAND_NONE && !message->is_logical &&
-	    message->destination != XAPIC_BROADCAST && message->destination != X2APIC_BROADCAST)
-		return deliver_by_id(vm, sender, message->destination, message);
+	    message->destination != XAPIC_BROADCAST && message->destination != X2APIC_BROADCAST) {
+		uint32_t owner = lookup(vm, message->destination);
+
+		if (owner == ROUTE_MAP_NONE)
+			return 0;
+		if (owner != ROUTE_MAP_SEVERAL)
+			return deliver_to_owner(vm, sender, owner, message);
+	}
 	return deliver_to_set(vm, sender, message);
 }
 
@@ -324,12 +339,13 @@ static uint64_t identity_from_registers(const struct ph_vcpu *vcpu)
 }
 
 /*
- * Who owns an ID: the lowest index among those who answer to it, but whose xAPIC ID is only the
- * low byte of a wider x2APIC ID stands back behind all others.
+ * Who owns an ID: whoever answers to it, several if a guest wrote it to their xAPICs.  But whose xAPIC
+ * ID is only the low byte of a wider x2APIC ID stands back behind all others; of these, the lowest
+ * index.
  */
 static void mend_entry(struct ph_vm *vm, uint32_t id)
 {
-	uint32_t owner = 0;
+	uint32_t owner = ROUTE_MAP_NONE, low_byte_owner = ROUTE_MAP_NONE;
 
 	PH_BUG_ON(vm, id >= ROUTE_MAP_COUNT);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
@@ -338,14 +354,13 @@ static void mend_entry(struct ph_vm *vm, uint32_t id)
 
 		if (!vcpu || !answers_to(vcpu, identity, id))
 			continue;
-		if (is_xapic(identity) && vcpu->lapic.id > 0xff && id <= 0xff) {
-			owner = owner ? owner : i + 1;
-			continue;
-		}
-		owner = i + 1;
-		break;
+		if (is_xapic(identity) && vcpu->lapic.id > 0xff && id <= 0xff)
+			low_byte_owner = low_byte_owner ? low_byte_owner : i + 1;
+		else
+			owner = owner ? ROUTE_MAP_SEVERAL : i + 1;
 	}
-	shared32_store_release(&vm->physical_map[id], owner, IDENTITY_MAP);
+	shared32_store_release(
+	    &vm->physical_map[id], owner ? owner : low_byte_owner, IDENTITY_MAP);
 }
 
 static void count_xapic(struct ph_vm *vm, uint64_t before, uint64_t after)

@@ -20,6 +20,9 @@ struct message {
 
 /* Entries of physical_map: every 8-bit xAPIC ID and every x2APIC ID that a vCPU can have. */
 #define ROUTE_MAP_COUNT PH_VCPU_MAX
+/* Nobody answers to the ID; several do, and each gets what is sent to it.  Else: vCPU index + 1. */
+#define ROUTE_MAP_NONE    0u
+#define ROUTE_MAP_SEVERAL UINT32_MAX
 _Static_assert(ROUTE_MAP_COUNT >= 256, "the map must hold every xAPIC ID");
 
 /* The PC's default routes.  Before any vCPU is made; physical_map holds zeroes. */

@@ -221,7 +221,7 @@ struct ph_vm {
 	/* Destination facts, rebuilt by route.c; see there. */
 	uint32_t vcpu_count;
 	struct ph_vcpu **vcpus;   /* vcpu_count pointers, behind this struct */
-	uint32_t *physical_map;   /* APIC ID -> vCPU index + 1, 0: none; single words, no latch */
+	uint32_t *physical_map;   /* APIC ID -> whose (core/route.h); single words, no latch */
 	uint32_t xapic_count;     /* vCPUs in xAPIC mode; writer: under route_lock; any reader */
 	uint32_t gsi_users[PH_GSI_MAX]; /* who drives each GSI that is routed to an MSI; anyone */
 	uint32_t inhibits;              /* reasons for the whole VM; writers: anyone (or/and) */

@@ -467,12 +467,22 @@ static void the_map_follows_xapic_ids(void **state)
 	expect_owner("the new ID", 0x40, 0x2);
 	expect_owner("the old one is free", 1, 0);
 	write_xapic(harness_vcpu(2), APIC_ID, 0x40u << 24);
-	expect_owner("two claim it: the lowest index", 0x40, 0x2);
+	expect_owner("two claim it: both get it", 0x40, 0x6);
 	expect_owner("whose own is free now", 2, 0);
 	write_xapic(harness_vcpu(0), APIC_ID, 0x40u << 24);
-	expect_owner("three claim it: the lowest index", 0x40, 0x1);
+	expect_owner("three claim it", 0x40, 0x7);
+	expect("an IPI, too", harness_vcpu(0),
+	    (struct message){.destination = 0x40, .vector = VECTOR, .source = PH_SOURCE_IPI}, 0x7);
+	ph_cr8_write(harness_vcpu(0), 3);
+	ph_cr8_write(harness_vcpu(2), 3);
+	expect("of lowest priority, one of them", NULL,
+	    (struct message){.destination = 0x40,
+	        .vector = VECTOR,
+	        .delivery = APIC_DELIVERY_LOWEST,
+	        .source = PH_SOURCE_MSI},
+	    0x2);
 	set_base(harness_vcpu(0), 0);
-	expect_owner("a disabled APIC claims nothing", 0x40, 0x2);
+	expect_owner("a disabled APIC claims nothing", 0x40, 0x6);
 	write_xapic(harness_vcpu(1), APIC_ID, 1u << 24);
 	expect_owner("the last one left", 0x40, 0x4);
 	expect_owner("back where it was", 1, 0x2);
