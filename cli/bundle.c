@@ -34,7 +34,7 @@ static void print_vm(FILE *out, const struct vm_options *vm)
 		fprintf(out, " module=%s/module%u", vm->name, i);
 	if (vm->is_pinned)
 		fputs(" pin=1", out);
-	if (vm->hides_x2apic)
+	if (!vm->shows_x2apic)
 		fputs(" x2apic=0", out);
 	if (vm->migrate_ms)
 		fprintf(out, " migrate=%u", vm->migrate_ms);

@@ -131,6 +131,7 @@ static struct vm_options *push_vm(struct run_options *options)
 
 	vm->cpu_count = DEFAULT_CPU_COUNT;
 	vm->memory = DEFAULT_MEMORY;
+	vm->shows_x2apic = true;
 	return vm;
 }
 

@@ -31,7 +31,7 @@ struct vm_options {
 	char *modules[VM_MODULE_MAX];
 	uint32_t module_count;
 	bool is_pinned;
-	bool hides_x2apic;
+	bool shows_x2apic;
 	uint32_t migrate_ms; /* 0 = off */
 };
 

@@ -64,22 +64,14 @@ static int apply_name(struct vm_options *vm, const char *value, char **error)
 	return CLI_OK;
 }
 
-static int apply_x2apic(struct vm_options *vm, const char *value, char **error)
-{
-	uint32_t number;
-	int status = apply_number(&number, "x2apic", value, 0, 1, error);
-
-	if (status == CLI_OK)
-		vm->hides_x2apic = number == 0;
-	return status;
-}
-
-static int apply_pin(struct vm_options *vm, const char *value, char **error)
+/* 0 or 1; the option alone, without a value, is 1. */
+static int apply_switch(bool *slot, const char *key, const char *value, char **error)
 {
 	uint32_t number = 1;
-	int status = value ? apply_number(&number, "pin", value, 0, 1, error) : CLI_OK;
+	int status = value ? apply_number(&number, key, value, 0, 1, error) : CLI_OK;
 
-	vm->is_pinned = number == 1;
+	if (status == CLI_OK)
+		*slot = number == 1;
 	return status;
 }
 
@@ -103,9 +95,9 @@ int vm_apply(struct vm_options *vm, const char *key, const char *value, char **e
 	} else if (!strcmp(key, "migrate")) {
 		return apply_number(&vm->migrate_ms, key, value, 0, MIGRATE_MS_MAX, error);
 	} else if (!strcmp(key, "pin")) {
-		return apply_pin(vm, value, error);
+		return apply_switch(&vm->is_pinned, key, value, error);
 	} else if (!strcmp(key, "x2apic")) {
-		return apply_x2apic(vm, value, error);
+		return apply_switch(&vm->shows_x2apic, key, value, error);
 	} else {
 		*error = cli_format("no setting '%s'", key);
 		return CLI_USAGE;

@@ -101,7 +101,9 @@ static void svm_reset(struct ph_vcpu *vcpu)
 	vmcb->exit_int_info = 0;
 	vmcb->interrupt_control &= ~(V_IRQ | V_TPR_MASK);
 	vmcb->intercept_cr &= ~VMCB_CR_WRITE(8);
-	svm_intercept_3(vcpu, VMCB_VINTR | VMCB_IRET, false);
+	svm_intercept_3(vcpu, VMCB_IRET, false);
+	/* Always: V_IRQ alone opens a window, and none is ever taken by the guest. */
+	svm_intercept_3(vcpu, VMCB_VINTR, true);
 	vmcb->clean &= ~VMCB_CLEAN_TPR;
 }
 
@@ -233,7 +235,6 @@ static void svm_set_windows(struct ph_vcpu *vcpu, bool intr, bool nmi)
 	else
 		vmcb->interrupt_control &= ~V_IRQ;
 	vmcb->clean &= ~VMCB_CLEAN_TPR;
-	svm_intercept_3(vcpu, VMCB_VINTR, intr);
 	if (nmi)
 		svm_open_nmi_window(vcpu);
 }

@@ -16,7 +16,7 @@ test: ## run all tests: units, checks, guests, boots (TESTS=PATTERN for some)
 	@tools/fetch-qemu.sh >/dev/null || echo 'make test: without QEMU 10, tests on two CPUs are skipped'
 	@$(TEST_LIST) full | grep -E -- '$(or $(TESTS),.)' | BUILD=$(BUILD) tools/run-tests -l $(BUILD)/test-logs -
 
-test-long: ## run the full matrix of delivery modes on Bochs's VMX
+test-long: ## run what takes long: the full matrix of delivery modes on Bochs's VMX, its 1,000,000-IPI soaks, memtest86+
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory -j2 $(TEST_PROGRAMS) $(TEST_BOOT_FILES)
 	@tools/fetch-kernel.sh >/dev/null

@@ -83,6 +83,7 @@ hidden() {
 boots() {
 	local end
 	# The long ones first: the short ones fill the gaps.
+	echo "boot/soak 900 LIMIT=880 tests/boot/soak.sh"
 	echo "boot/linux-8 200 LIMIT=190 tests/boot/linux.sh 8 2"
 	echo "boot/two-linux 200 tests/boot/two-linux.sh"
 	echo "boot/linux-2 170 tests/boot/linux.sh 2 2"
@@ -128,7 +129,6 @@ bochs() {
 # The full matrix of modes: `make test-long`.
 bochs_long() {
 	local mode cpus
-	echo "boot/soak 900 LIMIT=880 tests/boot/soak.sh"
 	echo "boot/memtest 1000 LIMIT=950 tests/boot/memtest.sh 2"
 	echo "bochs/svm 300 LIMIT=280 tests/boot/bochs-svm.sh self_ipi:1 tpr:1 ipi_storm:2 lapic_timer:1 hlt_pending:2 extint_pic:1 level_ioapic:2 soak:4:total=5000 wild:2 tsc_deadline:2"
 	for mode in off vid posted; do

@@ -7,6 +7,7 @@
 #include "hypervisor/cpu/ioapic.h"
 #include "hypervisor/cpu/irq.h"
 #include "hypervisor/cpu/percpu.h"
+#include "hypervisor/cpu/tcg.h"
 #include "hypervisor/cpu/vectors.h"
 #include "hypervisor/lib/log.h"
 #include "hypervisor/lib/panic.h"
@@ -60,6 +61,7 @@ void boot_main(uint32_t magic, uint32_t information)
 	sched_cpu_init();
 	virt_cpu_init();
 	cpu_start_others();
+	tcg_start_nudge();
 	log_printf("%u CPUs, %lu MiB free", cpu_count(), memory_free_bytes() >> 20);
 	start_main_thread();
 	sched_idle();

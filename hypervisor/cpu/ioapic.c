@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The host's IOAPIC and 8259 pair: all masked but the serial ports. */
+/* The host's IOAPIC and 8259 pair: all masked but the serial ports and the nudge. */
 #include <stddef.h>
 
 #include "hypervisor/cpu/acpi.h"
@@ -13,6 +13,7 @@
 #define PIC_SLAVE_DATA  0xa1
 #define FLAG_ACTIVE_LOW 3u /* MPS INTI flags, polarity */
 #define FLAG_LEVEL      0xcu
+#define DESTINATION_ALL 0xffu /* SDM vol. 3, "Physical Destination Mode" */
 
 static volatile uint8_t *ioapic_page;
 
@@ -48,7 +49,7 @@ void ioapic_init(void)
 		ioapic_write(IOAPIC_TABLE + 2 * pin, IOAPIC_RTE_MASKED);
 }
 
-void ioapic_route_isa(uint32_t isa_irq, uint8_t vector)
+static void route(uint32_t isa_irq, uint8_t vector, uint32_t destination)
 {
 	uint32_t pin = acpi_facts.isa_gsi[isa_irq], flags = acpi_facts.isa_flags[isa_irq];
 	uint64_t entry = vector;
@@ -59,7 +60,17 @@ void ioapic_route_isa(uint32_t isa_irq, uint8_t vector)
 		entry |= IOAPIC_RTE_ACTIVE_LOW;
 	if ((flags & FLAG_LEVEL) == FLAG_LEVEL)
 		entry |= IOAPIC_RTE_LEVEL;
-	entry |= (uint64_t)percpu_of(0)->apic_id << IOAPIC_RTE_DEST_SHIFT;
+	entry |= (uint64_t)destination << IOAPIC_RTE_DEST_SHIFT;
 	ioapic_write(IOAPIC_TABLE + 2 * pin + 1, (uint32_t)(entry >> 32));
 	ioapic_write(IOAPIC_TABLE + 2 * pin, (uint32_t)entry);
+}
+
+void ioapic_route_isa(uint32_t isa_irq, uint8_t vector)
+{
+	route(isa_irq, vector, percpu_of(0)->apic_id);
+}
+
+void ioapic_route_isa_to_all(uint32_t isa_irq, uint8_t vector)
+{
+	route(isa_irq, vector, DESTINATION_ALL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The host's IOAPIC, for the two serial ports. */
+/* The host's IOAPIC, for the two serial ports and the nudge (tcg.h). */
 #ifndef HYPERVISOR_CPU_IOAPIC_H
 #define HYPERVISOR_CPU_IOAPIC_H
 
@@ -17,5 +17,8 @@ void ioapic_init(void);
 
 /* Send an ISA interrupt to the first pCPU as `vector`.  Without an IOAPIC nothing happens. */
 void ioapic_route_isa(uint32_t isa_irq, uint8_t vector);
+
+/* To every pCPU, by physical broadcast. */
+void ioapic_route_isa_to_all(uint32_t isa_irq, uint8_t vector);
 
 #endif

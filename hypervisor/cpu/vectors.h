@@ -5,6 +5,7 @@
 
 #define VECTOR_SERIAL1    0x30 /* host COM1: console input */
 #define VECTOR_SERIAL2    0x31 /* host COM2: control channel input */
+#define VECTOR_NUDGE      0x32 /* the PIT, on QEMU's software emulation: see tcg.c */
 #define VECTOR_TIMER      0xe0 /* local APIC timer */
 #define VECTOR_RESCHEDULE 0xe1 /* look at the run queue */
 #define VECTOR_NOTIFY     0xe2 /* libposthorn's notification: end guest execution, no more */

@@ -2,31 +2,19 @@
 /* SVM on each pCPU: capability check, enabling, and the per-pCPU data. */
 #include "hypervisor/cpu/instructions.h"
 #include "hypervisor/cpu/percpu.h"
+#include "hypervisor/cpu/tcg.h"
 #include "hypervisor/lib/panic.h"
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/svm/svm.h"
 #include "x86/cpuid.h"
 
 #define LEAF_SVM          0x8000000au
-#define LEAF_HYPERVISOR   0x40000000u
-#define SIGNATURE_TCG_B   0x54474354u
-#define SIGNATURE_TCG_C   0x43544743u
-#define SIGNATURE_TCG_D   0x47435447u
 #define SVM_REVISION_MASK 0xffu
 
 bool svm_is_present(void)
 {
 	return cpuid(0x80000000u, 0).eax >= LEAF_SVM &&
 	    (cpuid(0x80000001u, 0).ecx & CPUID_E1_C_SVM);
-}
-
-/* "TCGTCGTCGTCG": QEMU emulates this processor in software. */
-static bool cpu_is_tcg(void)
-{
-	struct cpuid_result r = cpuid(LEAF_HYPERVISOR, 0);
-
-	return (cpuid(1, 0).ecx & CPUID_1_C_HYPERVISOR) && r.ebx == SIGNATURE_TCG_B &&
-	    r.ecx == SIGNATURE_TCG_C && r.edx == SIGNATURE_TCG_D;
 }
 
 /* What this pCPU offers; the first decides, the others must agree. */
@@ -39,7 +27,7 @@ static struct host_features cpu_features(void)
 	    .has_decode_assists = svm.edx & CPUID_SVM_D_DECODE_ASSISTS,
 	    .has_flush_by_asid = svm.edx & CPUID_SVM_D_FLUSH_BY_ASID,
 	    .has_pause_filter = svm.edx & CPUID_SVM_D_PAUSE_FILTER,
-	    .injects_twice = cpu_is_tcg(),
+	    .is_tcg = tcg_is_host(),
 	    .has_vgif = svm.edx & CPUID_SVM_D_VGIF,
 	    .has_xsave = host_features.has_xsave,
 	    .xcr0 = host_features.xcr0,

@@ -40,39 +40,16 @@ static void run_record_exit(struct arch_vcpu *arch)
 }
 
 /*
- * QEMU 7.2 may deliver an interrupt from EVENTINJ twice: it leaves the vector behind
- * as a pending exception, which comes up when something else makes its loop look before the next exit.
- * There the interrupt goes in as a virtual one, which the processor takes before the first instruction:
- * IF is set and no window is asked for.  False: by EVENTINJ.
+ * QEMU may deliver an interrupt from EVENTINJ twice: it leaves the vector behind as a pending exception,
+ * which comes up when something else makes its loop look before the next exit.  There the interrupt goes
+ * in as a virtual one, which the processor takes before the first instruction: IF is set.
  */
-static bool begin_virtual(struct vmcb *vmcb)
+static bool goes_virtual(const struct vmcb *vmcb)
 {
-	uint64_t vector = vmcb->event_inj & VMCB_EVENT_VECTOR_MASK;
-
-	if ((vmcb->event_inj & (VMCB_EVENT_VALID | VMCB_EVENT_TYPE_MASK)) !=
-		(VMCB_EVENT_VALID | VMCB_EVENT_TYPE_INTR) ||
-	    (vmcb->interrupt_control & V_IRQ) || !(vmcb->rflags & RFLAGS_IF) ||
-	    (vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW))
-		return false;
-	vmcb->event_inj = 0;
-	vmcb->interrupt_control = (vmcb->interrupt_control & ~(V_INTR_VECTOR_MASK | V_INTR_PRIO_MASK)) |
-	    V_IRQ | V_IGN_TPR | vector << V_INTR_VECTOR_SHIFT | (vector >> 4) << V_INTR_PRIO_SHIFT;
-	vmcb->clean &= ~VMCB_CLEAN_TPR;
-	return true;
-}
-
-/*
- * Not taken, or the exit cut its delivery short: say so as EXITINTINFO would.  Which of the two it was
- * is not to be had; with several emulator threads QEMU 7.2 does lose the virtual interrupt for a while.
- */
-static void end_virtual(struct vmcb *vmcb)
-{
-	if (!(vmcb->interrupt_control & V_IRQ))
-		return;
-	vmcb->exit_int_info = VMCB_EVENT_VALID | VMCB_EVENT_TYPE_INTR | SVM_EVENT_UNTAKEN |
-	    (vmcb->interrupt_control & V_INTR_VECTOR_MASK) >> V_INTR_VECTOR_SHIFT;
-	vmcb->interrupt_control &= ~V_IRQ;
-	vmcb->clean &= ~VMCB_CLEAN_TPR;
+	return host_features.is_tcg &&
+	    (vmcb->event_inj & (VMCB_EVENT_VALID | VMCB_EVENT_TYPE_MASK)) ==
+		(VMCB_EVENT_VALID | VMCB_EVENT_TYPE_INTR) &&
+	    (vmcb->rflags & RFLAGS_IF) && !(vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW);
 }
 
 static void run_guest(struct vcpu *vcpu, const struct svm_cpu *cpu)
@@ -82,21 +59,47 @@ static void run_guest(struct vcpu *vcpu, const struct svm_cpu *cpu)
 }
 
 /*
- * While a window is asked for, CR8 writes exit: QEMU 7.2 aborts as a whole when the guest writes CR8
- * with V_IRQ pending (it raises the virtual interrupt without its lock).
+ * A window that is asked for waits for the next exit, which the nudge (tcg.h) brings in time.  A virtual
+ * interrupt that is still there at the exit was not taken, or the exit cut its delivery short: say so as
+ * EXITINTINFO would.  Which of the two it was is not to be had; with several emulator threads QEMU does
+ * lose the virtual interrupt for a while.
  */
-static void run_guest_interruptible(struct vcpu *vcpu, const struct svm_cpu *cpu)
+static __attribute__((noinline)) void run_guest_virtual(struct vcpu *vcpu, const struct svm_cpu *cpu)
 {
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	uint32_t intercept_cr = vmcb->intercept_cr;
-	bool is_virtual = host_features.injects_twice && begin_virtual(vmcb);
+	uint64_t vector = vmcb->event_inj & VMCB_EVENT_VECTOR_MASK;
+	uint64_t window = vmcb->interrupt_control & V_IRQ;
 
-	if (vmcb->interrupt_control & V_IRQ)
-		vmcb->intercept_cr |= VMCB_CR_WRITE(8);
+	vmcb->event_inj = 0;
+	vmcb->interrupt_control = (vmcb->interrupt_control & ~(V_INTR_VECTOR_MASK | V_INTR_PRIO_MASK)) |
+	    V_IRQ | V_IGN_TPR | vector << V_INTR_VECTOR_SHIFT | (vector >> 4) << V_INTR_PRIO_SHIFT;
+	vmcb->intercept_3 &= ~VMCB_VINTR;
+	vmcb->clean &= ~(VMCB_CLEAN_TPR | VMCB_CLEAN_INTERCEPTS);
 	run_guest(vcpu, cpu);
-	vmcb->intercept_cr = intercept_cr;
+	if (vmcb->interrupt_control & V_IRQ)
+		vmcb->exit_int_info = VMCB_EVENT_VALID | VMCB_EVENT_TYPE_INTR | SVM_EVENT_UNTAKEN | vector;
+	vmcb->interrupt_control = (vmcb->interrupt_control & ~V_IRQ) | window;
+	vmcb->intercept_3 |= VMCB_VINTR;
+	vmcb->clean &= ~(VMCB_CLEAN_TPR | VMCB_CLEAN_INTERCEPTS);
+}
+
+/*
+ * While a virtual interrupt is pending, CR8 writes exit: QEMU 7.2 aborts as a whole when the guest writes
+ * CR8 with V_IRQ set (it raises the virtual interrupt without its lock).
+ */
+static __attribute__((noinline)) void run_guest_interruptible(struct vcpu *vcpu, const struct svm_cpu *cpu)
+{
+	struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	bool is_virtual = goes_virtual(vmcb);
+	uint32_t intercept_cr = vmcb->intercept_cr;
+
+	if (is_virtual || (vmcb->interrupt_control & V_IRQ))
+		vmcb->intercept_cr |= VMCB_CR_WRITE(8);
 	if (is_virtual)
-		end_virtual(vmcb);
+		run_guest_virtual(vcpu, cpu);
+	else
+		run_guest(vcpu, cpu);
+	vmcb->intercept_cr = intercept_cr;
 }
 
 void svm_enter(struct vcpu *vcpu)

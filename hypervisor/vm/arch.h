@@ -21,7 +21,7 @@ struct host_features {
 	bool has_flush_by_asid;
 	bool has_pause_filter;
 	bool has_vgif;
-	bool injects_twice; /* QEMU's own emulation: see run.c */
+	bool is_tcg; /* QEMU's own emulation: see run.c */
 	bool has_xsave; /* not SVM's, but of the same use: else FXSAVE */
 	uint64_t xcr0;  /* components that the hypervisor switches */
 };

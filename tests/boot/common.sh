@@ -42,6 +42,14 @@ boot() {
 	echo "--- status $status"
 }
 
+# emulate SECONDS MEMORY QEMU-OPTION...: this machine's QEMU itself, console and log by hand; its status.
+emulate() {
+	local seconds=$1 memory=$2
+	shift 2
+	timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=single -cpu max -smp 2 -m "$memory" "$@" \
+		-device isa-debug-exit,iobase=0xf4,iosize=4 -display none -no-reboot -nodefaults
+}
+
 # stopped NAME REASON CODE: how the VM ended.
 stopped() {
 	grep -qxE "@vm $1 stopped $2 code=$3" "$work/log" ||

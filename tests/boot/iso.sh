@@ -6,8 +6,7 @@
 
 "$posthorn" run --guest "$build/guests/hello.elf" --memory 64M --iso "$work/hello.iso" ||
 	fail "no ISO was made"
-timeout 80 qemu-system-x86_64 -accel tcg,thread=single -cpu max -smp 2 -m 256M -cdrom "$work/hello.iso" \
-	-device isa-debug-exit,iobase=0xf4,iosize=4 -display none -no-reboot -nodefaults -vga none \
+emulate 80 256M -cdrom "$work/hello.iso" -vga none \
 	-serial "file:$work/console" -serial "file:$work/log" </dev/null
 status=$?
 cat "$work/console" "$work/log"

@@ -11,9 +11,7 @@ if [ -n "$end" ]; then
 	printf '%s\n' "$end" >"$work/module"
 	module=(-initrd "$work/module")
 fi
-timeout 50 qemu-system-x86_64 -accel tcg,thread=single -cpu max -smp 2 -m 256M \
-	-kernel "$build/posthorn-selftest.elf" "${module[@]}" \
-	-device isa-debug-exit,iobase=0xf4,iosize=4 -display none -no-reboot -nodefaults \
+emulate 50 256M -kernel "$build/posthorn-selftest.elf" "${module[@]}" \
 	-serial "file:$work/console" -serial "file:$work/log" </dev/null
 status=$?
 sed 's/\r$//; s/^posthorn: //' "$work/console" "$work/log"

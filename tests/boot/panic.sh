@@ -13,9 +13,7 @@
 		sleep 0.1
 	done
 	echo panic
-} | timeout 60 qemu-system-x86_64 -accel tcg,thread=single -cpu max -smp 2 -m 384M \
-	-kernel "$build/posthorn.elf" -initrd "$work/bundle" \
-	-device isa-debug-exit,iobase=0xf4,iosize=4 -display none -no-reboot -nodefaults \
+} | emulate 60 384M -kernel "$build/posthorn.elf" -initrd "$work/bundle" \
 	-serial "file:$work/console" -serial stdio >"$work/log"
 status=${PIPESTATUS[1]}
 cat "$work/log"

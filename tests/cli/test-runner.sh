@@ -30,6 +30,7 @@ verdict "a skip is neither" 0 "1 passed, 0 failed, 1 skipped" 'a 5 true' 'b 5 ec
 check "a skip says why" says '^skip b: why'
 verdict "only skips is no success" 1 "0 passed, 0 failed, 1 skipped" 'b 5 exit 77'
 verdict "no tests is no success" 1 "0 passed, 0 failed, 0 skipped" '# nothing'
+check "and is said" grep -qx 'run-tests: no tests to run' "$work/err"
 verdict "a test without an end" 1 "1 passed, 1 failed, 0 skipped" 'a 5 true' 'b 1 exec sleep 100'
 check "is named so" says 'FAIL b: no end after 1 s'
 finish

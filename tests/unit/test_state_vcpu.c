@@ -537,7 +537,8 @@ static void svm_keeps_nmi_blocking(void **state)
 		assert_int_equal(vcpu->nmi_awaits_iret, rows[i].is_masked && rows[i].awaits_iret);
 		assert_int_equal(vcpu->nmi_iret_rip, vcpu->nmi_awaits_iret ? 0x123456789a : 0);
 		/* Nothing of what the VMCB was used for before. */
-		assert_int_equal(vmcb.intercept_3, rows[i].intercepts_iret ? VMCB_IRET : 0);
+		assert_int_equal(
+		    vmcb.intercept_3, VMCB_VINTR | (rows[i].intercepts_iret ? VMCB_IRET : 0));
 		assert_int_equal(vmcb.interrupt_control & (V_IRQ | 0xff), 0);
 		assert_int_equal(vmcb.event_inj, 0);
 		harness_destroy();
@@ -640,7 +641,7 @@ static void an_image_moves_between_backends(void **state)
 	assert_true(vcpu->events.nmi_masked);
 	vcpu = svm_vcpu();
 	assert_int_equal(ph_vcpu_import(vcpu, other, sizeof(other)), PH_OK);
-	assert_int_equal(vmcb.intercept_3, VMCB_IRET);
+	assert_int_equal(vmcb.intercept_3, VMCB_VINTR | VMCB_IRET);
 	harness_destroy();
 }
 

@@ -109,10 +109,11 @@ static void interrupt_window_is_a_virtual_interrupt_that_exits(void **state)
 	assert_true(vmcb.interrupt_control & V_IRQ);
 	assert_true(vmcb.interrupt_control & V_IGN_TPR);
 	assert_true(vmcb.intercept_3 & VMCB_VINTR);
-	assert_false(vmcb.clean & (VMCB_CLEAN_INTERCEPTS | VMCB_CLEAN_TPR));
+	assert_false(vmcb.clean & VMCB_CLEAN_TPR);
 	vcpu->backend->set_windows(vcpu, false, false);
 	assert_false(vmcb.interrupt_control & V_IRQ);
-	assert_false(vmcb.intercept_3 & VMCB_VINTR);
+	/* A V_IRQ that an emulator raises late is never taken by the guest. */
+	assert_true(vmcb.intercept_3 & VMCB_VINTR);
 	harness_destroy();
 }
 
