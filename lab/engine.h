@@ -17,7 +17,7 @@
 #define STACK_SIZE     16384u
 #define CHOICE_MAX     64u /* enabled actions in one state */
 #define NAME_MAX_COUNT 128u
-/* Far from where the kernel puts anything by itself; the same in every run and process. */
+/* Far from where the kernel puts anything by itself; the same in every run. */
 #define ARENA_BASE 0x10000000000ull
 
 /* What a CPU is about to do; decides whether it can. */
@@ -196,7 +196,6 @@ struct engine {
 	enum lab_weakness weak[SITE_COUNT];
 	bool assumed[LAB_ASSUMPTION_COUNT + 1];
 	bool reduce, memorize;
-	bool is_shared; /* by several processes */
 
 	/* The actor being run, and how it was resumed. */
 	uint32_t self;
@@ -270,7 +269,7 @@ void action_describe(struct action action, char *text, size_t size);
 /* Same CPU or machine as before? */
 bool action_is_switch(struct action before, struct action after);
 
-/* ---- intern.c: numbers for things told apart by their hashes; 0 is none ---- */
+/* ---- intern.c: numbers for things told apart by their hashes; 0 is none.  In the world only. ---- */
 struct hash {
 	uint64_t low, high;
 };
@@ -278,23 +277,18 @@ struct hash {
 struct intern {
 	struct hash *hashes; /* by number */
 	uint32_t *index;     /* hash table of numbers */
-	uint32_t max;
-	/* By the processes of a run; what all read apart from what they write. */
-	struct {
-		uint32_t mask; /* of the index */
-		bool is_full;
-		uint32_t count __attribute__((aligned(LINE_SIZE))); /* of numbers */
-	} * shared;
+	uint32_t max, mask; /* of numbers; of the index */
+	uint32_t count;     /* of numbers */
+	bool is_full;
 };
-/* Zeroed memory in place of old (or of nothing); with engine.is_shared all processes share it. */
+/* Zeroed memory in place of old (or of nothing), in large pages where there is much. */
 void *memory_fresh(void *old, size_t size);
-void memory_populate(void *memory, size_t size);
 void intern_reset(struct intern *intern, uint32_t max);
 uint32_t intern_find(const struct intern *intern, struct hash hash);
-/* A number that nobody finds before intern_publish(), which may return another process's. */
+/* A number that nobody finds before intern_publish(), which returns the first of that hash. */
 uint32_t intern_new(struct intern *intern, struct hash hash);
 uint32_t intern_publish(struct intern *intern, uint32_t fresh);
-/* Between levels, one process: keep the index sparse. */
+/* Between levels, one thread: keep the index sparse. */
 void intern_grow(struct intern *intern);
 size_t intern_bytes(const struct intern *intern);
 
@@ -408,11 +402,9 @@ static inline uint64_t memo_find(uint64_t key)
 }
 void memo_reset(void);
 void memo_add(uint64_t key, const struct outcome *outcomes, uint32_t count, bool is_bad);
-/* Between levels, one process: make room; forget all when it takes more than limit bytes. */
+/* Between levels, one thread: make room; forget all when it takes more than limit bytes. */
 void memo_grow(size_t limit);
 size_t memo_bytes(void);
-/* As table_populate(). */
-void memo_populate(void);
 
 /* ---- world.c again ---- */
 /* What a successor is handed to the caller with. */
@@ -446,9 +438,9 @@ void world_look_ahead(const struct record *record, struct ahead *ahead);
  */
 uint32_t world_expand(
     const struct record *record, uint32_t first, successor_fn found, void *context, int *failed);
-/* The same after world_look_ahead(). */
+/* The same after world_look_ahead(), by any thread of a search; the failure is in *failure. */
 uint32_t world_expand_seen(const struct record *record, const struct ahead *ahead, uint32_t first,
-    successor_fn found, void *context, int *failed);
+    successor_fn found, void *context, int *failed, struct failure *failure);
 /* Forget what is hot; set the scenario up and learn by random walks what changes, unless told. */
 void world_prepare(const struct lab_scenario *scenario, const struct lab_params *params,
     const struct learned *learned);
@@ -461,15 +453,15 @@ bool world_must_restart(void);
 /* The same as far as it is known without looking. */
 bool world_restart_is_due(void);
 void world_measure_reset(void);
-void world_measure_add(const struct measured *more);
 /* Bytes of a state that can differ, for people. */
 uint32_t world_hot_bytes(void);
-/* Handlers for crashes and endless loops inside programs. */
+/* Handlers for crashes and endless loops inside programs; the latter for each more thread. */
 void world_guard(void);
+void world_guard_thread(void);
 /* After action: zero what the actor's stack no longer uses. */
 void world_clean_stack(uint32_t index);
 
-/* ---- table.c: the set of visited states, shared by the processes of a run ---- */
+/* ---- table.c: the set of visited states, shared by the workers of a run ---- */
 struct table_slot {
 	uint64_t low, high; /* hash; 0: free */
 	uint64_t parent;    /* low half of the parent's hash */
@@ -481,22 +473,19 @@ struct table {
 	uint64_t mask;
 	uint64_t slot_max;
 	size_t size; /* of the address space */
-	bool is_shared;
 };
 /* slot_count and slot_max are powers of two. */
-void table_create(struct table *table, uint64_t slot_count, uint64_t slot_max, bool is_shared);
+void table_create(struct table *table, uint64_t slot_count, uint64_t slot_max);
 void table_destroy(struct table *table);
-/* Spread over slot_count slots; no other process may use the table meanwhile. */
+/* Spread over slot_count slots; no other thread may use the table meanwhile. */
 void table_grow(struct table *table, uint64_t slot_count);
-/* Any process.  True when the state is new; *depth is then the depth given, else its own. */
+/* Any thread.  True when the state is new; *depth is then the depth given, else its own. */
 bool table_insert(
     struct table *table, struct hash hash, uint64_t parent, uint32_t action, uint32_t *depth);
 static inline void table_prefetch(const struct table *table, uint64_t low)
 {
 	__builtin_prefetch(&table->slots[low & table->mask], 1);
 }
-/* Each process, after another one has grown the table: map it in one go. */
-void table_populate(struct table *table);
 const struct table_slot *table_find(const struct table *table, uint64_t low);
 size_t table_bytes(const struct table *table);
 
@@ -528,8 +517,9 @@ struct result {
 	uint64_t state_count, transition_count, quiescent_count, back_edge_count;
 	uint32_t depth; /* longest shortest path */
 	double seconds; /* wall clock, with the searches for cycles and for the clearest path */
-	double search_seconds,
-	    search_cpu_seconds; /* of the breadth-first search; CPU: of one process */
+	/* Of the breadth-first search; CPU time of all workers, and what it would take at least if
+	 * each had a CPU for itself. */
+	double search_seconds, search_cpu_seconds, search_path_seconds;
 	size_t memory;          /* peak, bytes */
 	uint32_t hot_bytes;
 	struct failure failure;

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Breadth-first search of all interleavings, level by level, in one or more processes. */
+/* Breadth-first search of all interleavings, level by level, in one or more threads. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "lab/engine.h"
 
-#define BLOCK_SIZE    (64u * 1024u)
+/* What a worker takes at a time: small, for at the end of a level the others wait for it. */
+#define BLOCK_SIZE    (8u * 1024u)
 #define JOBS_MAX      16u
 #define TABLE_START   (1ull << 16)
 #define LARGE_TABLE   (1ull << 20)
@@ -21,7 +19,7 @@
 #define BATCH_MAX     (2 * CHOICE_MAX)
 #define AHEAD         4u /* records between asking for memory and using it */
 
-/* One process's output of one level: whole blocks of records. */
+/* One worker's output of one level: whole blocks of records. */
 struct queue {
 	uint8_t *memory;
 	uint64_t block_count;
@@ -31,27 +29,29 @@ struct queue {
 struct worker {
 	struct queue queues[2];
 	uint64_t state_count, transition_count, quiescent_count, back_edge_count;
-	uint64_t level_count;                      /* states added in this level */
-	struct measured measured[LAB_MEASURE_MAX]; /* when it has ended */
-	uint8_t pad[64];
-};
+	uint64_t level_count; /* states added in this level */
+	double level_cpu;     /* CPU seconds of this level */
+	pthread_t thread;
+} __attribute__((aligned(128))); /* two lines: the prefetcher fetches pairs */
 
 enum stop { STOP_NOT, STOP_FAILURE, STOP_TIME, STOP_MEMORY, STOP_RESTART, STOP_FULL };
 
-/* Shared by all processes of a run. */
+/* Shared by all workers of a run. */
 struct run {
 	pthread_barrier_t barrier;
 	struct worker workers[JOBS_MAX];
 	struct table table;
-	uint64_t claim; /* next block of the level */
+	uint64_t claim __attribute__((aligned(128))); /* next block of the level */
+	uint8_t pad[120];
 	uint32_t level;
 	uint32_t stop; /* enum stop */
 	bool is_over;  /* set between levels */
 	uint32_t jobs;
 	uint32_t record_size, block_full; /* bytes of a record; of the records of a full block */
-	uint64_t level_room; /* states that each process may add before the table is too full */
+	uint64_t level_room; /* states that each worker may add before the table is too full */
 	size_t queue_reserved;
 	size_t memory_limit, memory_peak;
+	double path_seconds; /* CPU: of the slowest worker of each level, and between levels */
 	double deadline;
 	/* The best failure so far. */
 	pthread_mutex_t lock;
@@ -62,7 +62,7 @@ struct run {
 };
 
 static struct run *run;
-static struct worker *me;
+static __thread struct worker *me;
 
 double now_seconds(void)
 {
@@ -80,17 +80,12 @@ double cpu_seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void *map(size_t size, bool is_shared)
+static double thread_seconds(void)
 {
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    (is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct timespec now;
 
-	if (memory == MAP_FAILED) {
-		fprintf(
-		    stderr, "posthorn-lab: cannot reserve %zu MiB of address space\n", size >> 20);
-		exit(STATUS_MEMORY);
-	}
-	return memory;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 static void stop_with(enum stop why)
@@ -124,7 +119,7 @@ static struct record *queue_room(void)
 }
 
 /* Successors wait here while the table's memory is on its way to the caches. */
-static struct {
+static __thread struct {
 	struct {
 		struct successor to;
 		struct outcome outcome;
@@ -166,19 +161,18 @@ static void insert_batch(void)
 	batch.count = 0;
 }
 
-static void note_failure(const struct record *record, int failed)
+static void note_failure(const struct record *record, int failed, const struct failure *failure)
 {
 	uint32_t length = run->level + (failed >= 0);
 
 	pthread_mutex_lock(&run->lock);
 	if (run->failure.kind == FAILURE_NONE || length < run->failure_length) {
-		run->failure = engine.failure;
+		run->failure = *failure;
 		run->failure_length = length;
 		run->failure_parent = record->hash.low;
 		run->failure_action = failed;
 	}
 	pthread_mutex_unlock(&run->lock);
-	engine.failure.kind = FAILURE_NONE;
 	stop_with(STOP_FAILURE);
 }
 
@@ -193,22 +187,20 @@ static void expand_block(const uint8_t *block, uint32_t used)
 		stop_with(STOP_RESTART);
 	for (uint32_t at = 0; at < used && !is_stopped(); at += size) {
 		const struct record *record = (const void *)(block + at);
+		struct failure failure;
 		uint32_t count;
 		int failed;
 
 		if (at + 2 * AHEAD * size < used)
 			world_ask((const void *)(block + at + 2 * AHEAD * size));
-		if (run->level >= DEPTH_MAX)
-			failure_set(
-			    FAILURE_OVERFLOW, "deeper than DEPTH_MAX: it never comes to rest");
-		count = world_expand_seen(record, &aheads[turn], 0, found, NULL, &failed);
+		count = world_expand_seen(record, &aheads[turn], 0, found, NULL, &failed, &failure);
 		if (at + AHEAD * size < used)
 			world_look_ahead((const void *)(block + at + AHEAD * size), &aheads[turn]);
 		turn = (turn + 1) % AHEAD;
 		me->transition_count += count;
 		me->quiescent_count += count == 0;
-		if (engine.failure.kind != FAILURE_NONE)
-			note_failure(record, failed);
+		if (failure.kind != FAILURE_NONE)
+			note_failure(record, failed, &failure);
 		if (batch.count > BATCH_MAX - CHOICE_MAX)
 			insert_batch();
 	}
@@ -217,6 +209,9 @@ static void expand_block(const uint8_t *block, uint32_t used)
 
 static void expand_level(void)
 {
+	static const struct failure too_deep = {
+	    FAILURE_OVERFLOW, "deeper than DEPTH_MAX: it never comes to rest"};
+
 	for (;;) {
 		uint64_t block = __atomic_fetch_add(&run->claim, 1, __ATOMIC_RELAXED);
 		struct queue *queue = NULL;
@@ -230,6 +225,8 @@ static void expand_level(void)
 		}
 		if (!queue || is_stopped())
 			return;
+		if (run->level >= DEPTH_MAX)
+			note_failure((const void *)(queue->memory + block * BLOCK_SIZE), -1, &too_deep);
 		expand_block(queue->memory + block * BLOCK_SIZE,
 		    block + 1 == queue->block_count ? queue->used : run->block_full);
 		if (run->deadline > 0 && now_seconds() > run->deadline)
@@ -237,7 +234,7 @@ static void expand_level(void)
 	}
 }
 
-/* ---- Between levels: one process ---- */
+/* ---- Between levels: one worker ---- */
 
 static uint64_t total(size_t offset)
 {
@@ -287,13 +284,12 @@ static void next_level(void)
 		stop_with(STOP_MEMORY);
 	lines_grow();
 	if (world_must_restart())
-		__atomic_store_n(&run->stop, STOP_RESTART, __ATOMIC_RELAXED);
+		run->stop = STOP_RESTART;
 	for (uint32_t i = 0; i < run->jobs; i++) {
 		struct queue *queue = &run->workers[i].queues[old];
 
 		if (queue->block_count * BLOCK_SIZE > RELEASE_ABOVE)
-			madvise(queue->memory, queue->block_count * BLOCK_SIZE,
-			    run->jobs > 1 ? MADV_REMOVE : MADV_DONTNEED);
+			madvise(queue->memory, queue->block_count * BLOCK_SIZE, MADV_DONTNEED);
 		queue->block_count = 0;
 		queue->used = 0;
 		run->workers[i].level_count = 0;
@@ -323,22 +319,37 @@ static void print_progress(double start)
 	    (double)total(offsetof(struct worker, transition_count)) / (now - start) / 1e6);
 }
 
+static void wait_for_all(void)
+{
+	if (run->jobs > 1)
+		pthread_barrier_wait(&run->barrier);
+}
+
+/* How long the search would take if every worker had a CPU for itself. */
+static void add_path(double between)
+{
+	double slowest = 0;
+
+	for (uint32_t i = 0; i < run->jobs; i++) {
+		if (run->workers[i].level_cpu > slowest)
+			slowest = run->workers[i].level_cpu;
+	}
+	run->path_seconds += slowest + between;
+}
+
 static void work(uint32_t index, bool progress)
 {
-	double start = now_seconds();
+	double start = now_seconds(), cpu = thread_seconds();
 
 	me = &run->workers[index];
-	/* Not run->stop: another process may set it before this one has begun the level. */
+	/* Not run->stop: another worker may set it before this one has begun the level. */
 	while (!run->is_over) {
-		table_populate(&run->table);
-		memo_populate();
+		double ended;
+
 		expand_level();
-		if (run->jobs > 1) {
-			/* Memory another process saw change is cold in mine: each looks for itself.
-			 */
-			world_must_restart();
-			pthread_barrier_wait(&run->barrier);
-		}
+		ended = thread_seconds();
+		me->level_cpu = ended - cpu;
+		wait_for_all();
 		/* What grows is shared out: the table to the first, the memory of steps to the
 		 * last. */
 		if (index == run->jobs - 1)
@@ -347,41 +358,42 @@ static void work(uint32_t index, bool progress)
 			next_level();
 			if (progress)
 				print_progress(start);
+			add_path(thread_seconds() - ended);
 		}
-		if (run->jobs > 1)
-			pthread_barrier_wait(&run->barrier);
+		cpu = thread_seconds();
+		wait_for_all();
 	}
-	memcpy(me->measured, engine.measured, sizeof(me->measured));
+}
+
+static void *work_too(void *worker)
+{
+	world_guard_thread();
+	work((uint32_t)((struct worker *)worker - run->workers), false);
+	return NULL;
 }
 
 /* ---- A run ---- */
 
 static void run_init(const struct options *options, double deadline)
 {
-	pthread_barrierattr_t barrier;
-	pthread_mutexattr_t mutex;
 	uint64_t slots = TABLE_START;
 
-	run = map(sizeof(*run), true);
+	run = memory_fresh(NULL, sizeof(*run));
 	run->jobs = options->jobs;
 	run->record_size = world_size();
 	run->block_full = BLOCK_SIZE / run->record_size * run->record_size;
 	run->memory_limit = options->memory;
 	run->deadline = deadline;
 	run->queue_reserved = (options->memory / BLOCK_SIZE + 1) * BLOCK_SIZE;
-	pthread_barrierattr_init(&barrier);
-	pthread_barrierattr_setpshared(&barrier, PTHREAD_PROCESS_SHARED);
-	pthread_barrier_init(&run->barrier, &barrier, run->jobs);
-	pthread_mutexattr_init(&mutex);
-	pthread_mutexattr_setpshared(&mutex, PTHREAD_PROCESS_SHARED);
-	pthread_mutex_init(&run->lock, &mutex);
+	pthread_barrier_init(&run->barrier, NULL, run->jobs);
+	pthread_mutex_init(&run->lock, NULL);
 	for (uint32_t i = 0; i < run->jobs; i++) {
 		for (uint32_t q = 0; q < 2; q++)
-			run->workers[i].queues[q].memory = map(run->queue_reserved, run->jobs > 1);
+			run->workers[i].queues[q].memory = memory_fresh(NULL, run->queue_reserved);
 	}
 	while (slots * 4 * sizeof(struct table_slot) <= options->memory)
 		slots *= 2;
-	table_create(&run->table, TABLE_START, slots, run->jobs > 1);
+	table_create(&run->table, TABLE_START, slots);
 	run->level_room = TABLE_START / 2;
 }
 
@@ -410,45 +422,19 @@ static void first_state(void)
 	run->level = 0;
 }
 
-/* A process that dies would leave the others at the barrier. */
-static void on_child(int number)
+static void work_together(const struct options *options)
 {
-	int status;
-
-	(void)number;
-	while (waitpid(-1, &status, WNOHANG) > 0) {
-		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-			continue;
-		static const char what[] = "posthorn-lab: a process of the search died\n";
-
-		(void)!write(STDERR_FILENO, what, sizeof(what) - 1);
-		_exit(STATUS_SYSTEM);
-	}
-}
-
-static void fork_and_work(const struct options *options)
-{
-	pid_t children[JOBS_MAX];
-
-	fflush(NULL);
-	signal(SIGCHLD, on_child);
 	for (uint32_t i = 1; i < run->jobs; i++) {
-		children[i] = fork();
-		if (children[i] < 0) {
-			fprintf(stderr, "posthorn-lab: cannot fork\n");
+		if (pthread_create(&run->workers[i].thread, NULL, work_too, &run->workers[i])) {
+			fprintf(stderr, "posthorn-lab: cannot start a thread\n");
 			exit(STATUS_SYSTEM);
-		}
-		if (children[i] == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			world_guard();
-			work(i, false);
-			_exit(0);
 		}
 	}
 	work(0, options->progress);
-	signal(SIGCHLD, SIG_DFL);
 	for (uint32_t i = 1; i < run->jobs; i++)
-		waitpid(children[i], NULL, 0);
+		pthread_join(run->workers[i].thread, NULL);
+	/* For ticks that come from now on. */
+	world_guard();
 }
 
 /* Actions from the first state to the failure, from the table's parents. */
@@ -502,8 +488,6 @@ static void fill_result(struct result *result)
 	result->hot_bytes = world_hot_bytes();
 	result->is_exhaustive = run->stop == STOP_FULL;
 	result->cycle_start = UINT32_MAX;
-	for (uint32_t i = 0; i < run->jobs; i++)
-		world_measure_add(run->workers[i].measured);
 	memcpy(result->measured, engine.measured, sizeof(result->measured));
 	switch ((enum stop)run->stop) {
 	case STOP_FAILURE:
@@ -537,15 +521,13 @@ static bool explore_once(const struct options *options, double deadline, struct 
 	}
 	run_init(options, deadline);
 	first_state();
-	if (run->jobs > 1)
-		fork_and_work(options);
-	else
-		work(0, options->progress);
+	work_together(options);
 	must_restart = run->stop == STOP_RESTART;
 	if (!must_restart)
 		fill_result(result);
 	result->search_seconds = now_seconds() - start;
 	result->search_cpu_seconds = cpu_seconds() - cpu_start;
+	result->search_path_seconds = run->path_seconds;
 	run_destroy();
 	return !must_restart;
 }
@@ -560,7 +542,6 @@ void explore(
 	memset(result, 0, sizeof(*result));
 	engine.reduce = options->reduce;
 	engine.memorize = options->memorize;
-	engine.is_shared = options->jobs > 1;
 	world_guard();
 	memset(engine.reached, 0, sizeof(engine.reached));
 	world_prepare(scenario, &params, options->learned);

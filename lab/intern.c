@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers for things told apart by their hashes, the same in all processes of a run. */
+/* Numbers for things told apart by their hashes. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,7 +18,7 @@ void *memory_fresh(void *old, size_t size)
 	if (old)
 		munmap(old, size);
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    (engine.is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED) {
 		fprintf(stderr, "posthorn-lab: no address space for the contents of states\n");
 		exit(STATUS_MEMORY);
@@ -28,27 +28,14 @@ void *memory_fresh(void *old, size_t size)
 	return memory;
 }
 
-/* One call instead of a fault a page; where the kernel does not know it, faults do. */
-void memory_populate(void *memory, size_t size)
-{
-#ifdef MADV_POPULATE_WRITE
-	if (engine.is_shared)
-		madvise(memory, size, MADV_POPULATE_WRITE);
-#else
-	(void)memory;
-	(void)size;
-#endif
-}
-
 void intern_reset(struct intern *intern, uint32_t max)
 {
 	intern->hashes = memory_fresh(intern->hashes, max * sizeof(struct hash));
 	intern->index = memory_fresh(intern->index, 2 * max * sizeof(uint32_t));
-	intern->shared = memory_fresh(intern->shared, sizeof(*intern->shared));
 	intern->max = max;
-	intern->shared->mask = INDEX_START - 1;
-	intern->shared->count = 1;
-	intern->shared->is_full = false;
+	intern->mask = INDEX_START - 1;
+	intern->count = 1;
+	intern->is_full = false;
 }
 
 static bool equal(struct hash a, struct hash b)
@@ -58,10 +45,10 @@ static bool equal(struct hash a, struct hash b)
 
 uint32_t intern_find(const struct intern *intern, struct hash hash)
 {
-	uint64_t mask = intern->shared->mask;
+	uint64_t mask = intern->mask;
 
 	for (uint64_t i = hash.low & mask;; i = (i + 1) & mask) {
-		uint32_t id = __atomic_load_n(&intern->index[i], __ATOMIC_ACQUIRE);
+		uint32_t id = intern->index[i];
 
 		if (!id || equal(intern->hashes[id], hash))
 			return id;
@@ -70,13 +57,13 @@ uint32_t intern_find(const struct intern *intern, struct hash hash)
 
 uint32_t intern_new(struct intern *intern, struct hash hash)
 {
-	uint32_t id = __atomic_fetch_add(&intern->shared->count, 1, __ATOMIC_RELAXED);
+	uint32_t id = intern->count;
 
-	if (id >= intern->max / 8 * 7 || id > intern->shared->mask / 8 * 7) {
-		__atomic_fetch_sub(&intern->shared->count, 1, __ATOMIC_RELAXED);
-		intern->shared->is_full = true;
+	if (id >= intern->max / 8 * 7 || id > intern->mask / 8 * 7) {
+		intern->is_full = true;
 		return 0;
 	}
+	intern->count++;
 	intern->hashes[id] = hash;
 	return id;
 }
@@ -84,36 +71,35 @@ uint32_t intern_new(struct intern *intern, struct hash hash)
 uint32_t intern_publish(struct intern *intern, uint32_t fresh)
 {
 	struct hash hash = intern->hashes[fresh];
-	uint64_t mask = intern->shared->mask;
+	uint64_t mask = intern->mask;
 
 	for (uint64_t i = hash.low & mask;; i = (i + 1) & mask) {
-		uint32_t id = __atomic_load_n(&intern->index[i], __ATOMIC_ACQUIRE);
+		uint32_t id = intern->index[i];
 
-		if (!id && __atomic_compare_exchange_n(&intern->index[i], &id, fresh, false,
-		               __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-			return fresh;
-		if (equal(intern->hashes[id], hash))
-			return id;
+		if (!id)
+			intern->index[i] = fresh;
+		if (!id || equal(intern->hashes[id], hash))
+			return id ? id : fresh;
 	}
 }
 
 void intern_grow(struct intern *intern)
 {
-	uint32_t size = intern->shared->mask + 1, count = intern->shared->count;
+	uint32_t size = intern->mask + 1, count = intern->count;
 
 	while (size < count * (ROOM / 2) && size < 2 * intern->max)
 		size *= 2;
-	if (size == intern->shared->mask + 1)
+	if (size == intern->mask + 1)
 		return;
 	size = size < intern->max ? size * 2 : 2 * intern->max;
-	memset(intern->index, 0, (intern->shared->mask + 1) * sizeof(uint32_t));
-	intern->shared->mask = size - 1;
+	memset(intern->index, 0, (intern->mask + 1) * sizeof(uint32_t));
+	intern->mask = size - 1;
 	for (uint32_t id = 1; id < count; id++)
 		intern_publish(intern, id);
 }
 
 size_t intern_bytes(const struct intern *intern)
 {
-	return intern->shared->count * sizeof(struct hash) +
-	       (intern->shared->mask + 1) * sizeof(uint32_t);
+	return intern->count * sizeof(struct hash) +
+	       (intern->mask + 1) * sizeof(uint32_t);
 }

@@ -79,6 +79,7 @@ void json_result(FILE *out, const struct lab_scenario *scenario, const struct op
 	    (unsigned long long)result->quiescent_count, result->depth);
 	fprintf(out, ",\n   \"search_seconds\": %.3f, \"search_cpu_seconds\": %.3f",
 	    result->search_seconds, result->search_cpu_seconds);
+	fprintf(out, ", \"search_path_seconds\": %.3f", result->search_path_seconds);
 	fprintf(out, ",\n   \"seconds\": %.3f, \"memory\": %zu, \"log2_collision\": %.1f",
 	    result->seconds, result->memory, collision_bound(result->state_count));
 	for (uint32_t i = 0; i < LAB_MEASURE_MAX && scenario->measures[i].what; i++) {

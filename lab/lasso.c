@@ -101,7 +101,7 @@ static bool build(const struct options *options, uint64_t state_count, double de
 	graph.edge_max = (uint32_t)(state_count * 8 + 64);
 	graph.queue_max = options->memory / 2;
 	table_create(&graph.table, power_of_two_below(4 * state_count + 64),
-	    power_of_two_below(4 * state_count + 64), false);
+	    power_of_two_below(4 * state_count + 64));
 	graph.nodes = malloc(graph.node_max * sizeof(struct node));
 	graph.edges = malloc(graph.edge_max * sizeof(struct edge));
 	graph.queue = aligned_alloc(LINE_SIZE, graph.queue_max / LINE_SIZE * LINE_SIZE);

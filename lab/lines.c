@@ -12,28 +12,28 @@ struct intern lines_names, parts_names;
 struct line *lines_table;
 struct part *parts_table;
 uint32_t *parts_pool;
-static uint32_t *pool_used; /* shared by the processes */
+static uint32_t pool_used;
 
 void lines_reset(void)
 {
 	lines_table = memory_fresh(lines_table, LINE_MAX * sizeof(struct line));
 	parts_table = memory_fresh(parts_table, PART_MAX * sizeof(struct part));
 	parts_pool = memory_fresh(parts_pool, POOL_MAX * sizeof(uint32_t));
-	pool_used = memory_fresh(pool_used, sizeof(*pool_used));
+	pool_used = 0;
 	intern_reset(&lines_names, LINE_MAX);
 	intern_reset(&parts_names, PART_MAX);
 }
 
 bool lines_are_full(void)
 {
-	return lines_names.shared->is_full || parts_names.shared->is_full;
+	return lines_names.is_full || parts_names.is_full;
 }
 
 size_t lines_bytes(void)
 {
 	return intern_bytes(&lines_names) + intern_bytes(&parts_names) +
-	       lines_names.shared->count * sizeof(struct line) +
-	       parts_names.shared->count * sizeof(struct part) + *pool_used * sizeof(uint32_t);
+	       lines_names.count * sizeof(struct line) +
+	       parts_names.count * sizeof(struct part) + pool_used * sizeof(uint32_t);
 }
 
 void lines_grow(void)
@@ -57,12 +57,13 @@ uint32_t lines_intern(const uint8_t *line, struct hash hash)
 
 uint32_t *parts_room(uint32_t count, uint32_t *offset)
 {
-	*offset = __atomic_fetch_add(pool_used, count, __ATOMIC_RELAXED);
-	if (*offset + count <= POOL_MAX)
-		return parts_pool + *offset;
-	__atomic_fetch_sub(pool_used, count, __ATOMIC_RELAXED);
-	parts_names.shared->is_full = true;
-	return NULL;
+	if (pool_used + count > POOL_MAX) {
+		parts_names.is_full = true;
+		return NULL;
+	}
+	*offset = pool_used;
+	pool_used += count;
+	return parts_pool + *offset;
 }
 
 uint32_t parts_add(struct hash hash, struct part part)

@@ -23,7 +23,7 @@ static const char usage[] =
     "\n"
     "  --model sc|tso             memory model (default tso)\n"
     "  --senders N                number of senders, where a scenario has them\n"
-    "  --jobs J                   processes (default 1)\n"
+    "  --jobs J                   threads (audit: processes; default 1)\n"
     "  --budget TIME              stop after TIME, such as 30s, 5m (default 10m)\n"
     "  --memory SIZE              stop at SIZE, such as 500M, 3G (default 3500M)\n"
     "  --weaken SITE[=HOW]        weaken an ordering site (unfenced, unlocked, left-out)\n"
@@ -268,8 +268,7 @@ static void print_verdict(const struct lab_scenario *scenario, const struct opti
 	    (unsigned long long)result->state_count, (unsigned long long)result->transition_count,
 	    result->depth, result->seconds, result->search_seconds,
 	    (double)result->transition_count / (result->search_seconds + 1e-9) / 1e6,
-	    (double)result->transition_count / options->jobs / (result->search_cpu_seconds + 1e-9) /
-	        1e6,
+	    (double)result->transition_count / (result->search_cpu_seconds + 1e-9) / 1e6,
 	    result->memory >> 20, ceil(collision_bound(result->state_count)));
 	fflush(stdout);
 }

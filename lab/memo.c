@@ -67,7 +67,6 @@ static void double_slots(void)
 	static struct memo_slot tail[PAD];
 	uint32_t count = memo.shared->mask + 1, tail_count = 0;
 
-	memory_populate(memo.slots + count, count * sizeof(struct memo_slot));
 	for (uint32_t i = count; memo.slots[i].key; i++) {
 		tail[tail_count++] = memo.slots[i];
 		memo.slots[i] = (struct memo_slot){0};
@@ -84,13 +83,10 @@ static void double_slots(void)
 		insert(tail[i].key, tail[i].value);
 }
 
-/* In place: other processes have it mapped. */
 static void forget_all(void)
 {
-	int how = engine.is_shared ? MADV_REMOVE : MADV_DONTNEED;
-
-	madvise(memo.slots, (memo.shared->mask + 1 + PAD) * sizeof(struct memo_slot), how);
-	madvise(memo.outcomes, OUTCOME_MAX * sizeof(struct outcome), how);
+	madvise(memo.slots, (memo.shared->mask + 1 + PAD) * sizeof(struct memo_slot), MADV_DONTNEED);
+	madvise(memo.outcomes, OUTCOME_MAX * sizeof(struct outcome), MADV_DONTNEED);
 	memo.shared->mask = SLOT_START - 1;
 	memo.shared->slot_count = 0;
 	memo.shared->outcome_count = 1;
@@ -102,16 +98,4 @@ void memo_grow(size_t limit)
 		forget_all();
 	while (memo.shared->slot_count > memo.shared->mask / 4 && memo.shared->mask < SLOT_MAX - 1)
 		double_slots();
-}
-
-void memo_populate(void)
-{
-	static uint32_t populated;
-
-	if (populated > memo.shared->mask + 1)
-		populated = 0;
-	if (engine.is_shared && populated <= memo.shared->mask)
-		memory_populate(memo.slots + populated,
-		    (memo.shared->mask + 1 - populated) * sizeof(struct memo_slot));
-	populated = memo.shared->mask + 1;
 }

@@ -8,11 +8,11 @@
 /* A chain of occupied slots may run on behind the last home. */
 #define PAD (1u << 16)
 
-void table_create(struct table *table, uint64_t slot_count, uint64_t slot_max, bool is_shared)
+void table_create(struct table *table, uint64_t slot_count, uint64_t slot_max)
 {
 	table->size = (slot_max + PAD) * sizeof(struct table_slot);
 	table->slots = mmap(NULL, table->size, PROT_READ | PROT_WRITE,
-	    (is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (table->slots == MAP_FAILED) {
 		fprintf(stderr, "posthorn-lab: no address space for %llu states\n",
 		    (unsigned long long)slot_max);
@@ -21,7 +21,6 @@ void table_create(struct table *table, uint64_t slot_count, uint64_t slot_max, b
 	madvise(table->slots, table->size, MADV_HUGEPAGE);
 	table->mask = slot_count - 1;
 	table->slot_max = slot_max;
-	table->is_shared = is_shared;
 }
 
 void table_destroy(struct table *table)
@@ -48,7 +47,6 @@ void table_grow(struct table *table, uint64_t slot_count)
 	while (table->mask + 1 < slot_count) {
 		uint64_t count = table->mask + 1, tail_count = 0;
 
-		memory_populate(table->slots + count, count * sizeof(struct table_slot));
 		for (uint64_t i = count; table->slots[i].low; i++) {
 			tail[tail_count++] = table->slots[i];
 			table->slots[i] = (struct table_slot){0};
@@ -65,18 +63,6 @@ void table_grow(struct table *table, uint64_t slot_count)
 		for (uint64_t i = 0; i < tail_count; i++)
 			move(table, &tail[i]);
 	}
-}
-
-void table_populate(struct table *table)
-{
-	static uint64_t populated;
-
-	if (populated > table->mask + 1)
-		populated = 0;
-	if (table->is_shared && populated <= table->mask)
-		memory_populate(table->slots + populated,
-		    (table->mask + 1 - populated) * sizeof(struct table_slot));
-	populated = table->mask + 1;
 }
 
 size_t table_bytes(const struct table *table)

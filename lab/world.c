@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* States: saving, loading, and stepping the world with incremental hashes. */
 #include <emmintrin.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ struct dirty {
 static struct {
 	uint16_t hot[SHARED_LINES]; /* numbers of the lines that change */
 	uint32_t hot_count;
-	uint8_t *restart; /* shared by all processes */
+	bool restart;
 	uint8_t *initial; /* shared memory of the first state */
 	uint32_t miss_count;
 	uint32_t stack_low[ACTOR_MAX]; /* as in struct actor_info, over all setups of a scenario */
@@ -44,8 +45,25 @@ static struct {
 	uint32_t stack_lines[ACTOR_MAX]; /* stack slots in use */
 	struct dirty dirty[DIRTY_MAX];
 	uint32_t dirty_count;
-	struct outcome scratch[ACTOR_MAX + 1][CHOICE_MAX];
 } world;
+
+/*
+ * There is one world: whoever executes in it holds the lock.  What is remembered of steps, which is
+ * most of a search, needs neither.
+ */
+static pthread_mutex_t world_lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+static pthread_t world_holder;
+
+static void enter_world(void)
+{
+	pthread_mutex_lock(&world_lock);
+	world_holder = pthread_self();
+}
+
+static void leave_world(void)
+{
+	pthread_mutex_unlock(&world_lock);
+}
 
 static bool lines_equal(const uint8_t *a, const uint8_t *b)
 {
@@ -336,7 +354,7 @@ static void note_dirty(void)
 
 		if (note_written(
 		        world.hot[slot - SLOT_HOT(0)], slot_line(slot), shadow(slot_line(slot))))
-			*world.restart = 1;
+			world.restart = true;
 	}
 }
 
@@ -452,7 +470,7 @@ static void check_cold(void)
 			continue;
 		if (!lines_equal(now, world.initial + line * LINE_SIZE) &&
 		    note_written(line, now, world.initial + line * LINE_SIZE))
-			*world.restart = 1;
+			world.restart = true;
 	}
 }
 
@@ -462,20 +480,20 @@ static void check_now_and_then(void)
 		return;
 	check_cold();
 	if (check_stacks())
-		*world.restart = 1;
+		world.restart = true;
 }
 
 bool world_restart_is_due(void)
 {
-	return *world.restart;
+	return __atomic_load_n(&world.restart, __ATOMIC_RELAXED);
 }
 
 bool world_must_restart(void)
 {
 	check_cold();
 	if (check_stacks())
-		*world.restart = 1;
-	return *world.restart;
+		world.restart = true;
+	return world.restart;
 }
 
 /* ---- Expanding --------------------------------------------------------------------------------
@@ -558,21 +576,35 @@ static uint64_t group_key(const struct record *record, uint32_t group)
 	    group < engine.actor_count ? record->local[group] : MEMO_MACHINES, record->hot);
 }
 
-static struct group look_up(const struct record *record, uint32_t group, uint64_t value)
+/* Of a state that nobody has expanded yet: do it, and remember. */
+static struct group find_out(const struct record *record, uint32_t group)
 {
-	uint64_t key = group_key(record, group);
-	struct group result = {world.scratch[group], 0, false};
+	static __thread struct outcome scratch[ACTOR_MAX + 1][CHOICE_MAX];
+	uint64_t key = group_key(record, group), value;
+	struct group result = {scratch[group], 0, false};
 
-	if (!value && engine.memorize)
-		value = memo_find(key);
+	enter_world();
+	value = engine.memorize ? memo_find(key) : 0;
+	if (!value) {
+		if (group == engine.actor_count)
+			result.is_bad = breaks_invariant(record);
+		result.count = execute(record, group, scratch[group]);
+		if (engine.memorize && !lines_are_full())
+			memo_add(key, result.outcomes, result.count, result.is_bad);
+	}
+	leave_world();
 	if (value)
 		return (struct group){memo_outcomes(value), memo_count(value), memo_is_bad(value)};
-	if (group == engine.actor_count)
-		result.is_bad = breaks_invariant(record);
-	result.count = execute(record, group, world.scratch[group]);
-	if (engine.memorize && !lines_are_full())
-		memo_add(key, result.outcomes, result.count, result.is_bad);
 	return result;
+}
+
+static struct group look_up(const struct record *record, uint32_t group, uint64_t value)
+{
+	if (!value && engine.memorize)
+		value = memo_find(group_key(record, group));
+	if (value)
+		return (struct group){memo_outcomes(value), memo_count(value), memo_is_bad(value)};
+	return find_out(record, group);
 }
 
 void world_ask(const struct record *record)
@@ -591,49 +623,40 @@ void world_look_ahead(const struct record *record, struct ahead *ahead)
 	}
 }
 
-/* Again, for the failure itself. */
-static void fail_again(const struct record *record, struct action action)
-{
-	world_load(record);
-	if (try_action(action))
-		failure_set(FAILURE_UNANNOTATED, "a step that depends on more than the world");
-}
-
 void world_measure_reset(void)
 {
 	for (uint32_t i = 0; i < LAB_MEASURE_MAX; i++)
 		engine.measured[i] = (struct measured){UINT64_MAX, 0};
 }
 
-void world_measure_add(const struct measured *more)
+static void measure(void)
 {
-	for (uint32_t i = 0; i < LAB_MEASURE_MAX; i++) {
-		if (more[i].least < engine.measured[i].least)
-			engine.measured[i].least = more[i].least;
-		if (more[i].most > engine.measured[i].most)
-			engine.measured[i].most = more[i].most;
+	const struct lab_measure *measures = engine.scenario->measures;
+
+	for (uint32_t i = 0; i < LAB_MEASURE_MAX && measures[i].what; i++) {
+		uint64_t value = measures[i].value();
+
+		if (value < engine.measured[i].least)
+			engine.measured[i].least = value;
+		if (value > engine.measured[i].most)
+			engine.measured[i].most = value;
 	}
 }
 
-static void measure(void)
+/* In the world: the failure that there is becomes the caller's. */
+static void take_failure(struct failure *failure)
 {
-	struct measured now[LAB_MEASURE_MAX];
-
-	if (!engine.scenario->measures[0].what)
-		return;
-	for (uint32_t i = 0; i < LAB_MEASURE_MAX; i++) {
-		now[i] = (struct measured){UINT64_MAX, 0};
-		if (engine.scenario->measures[i].what)
-			now[i].least = now[i].most = engine.scenario->measures[i].value();
-	}
-	world_measure_add(now);
+	*failure = engine.failure;
+	engine.failure.kind = FAILURE_NONE;
 }
 
 /* The state itself; it has so many successors. */
-static void check_state(const struct record *record, bool is_bad, uint32_t count)
+static void check_state(
+    const struct record *record, bool is_bad, uint32_t count, struct failure *failure)
 {
 	if (!is_bad && count)
 		return;
+	enter_world();
 	world_load(record);
 	if (is_bad)
 		engine.scenario->invariant();
@@ -641,32 +664,51 @@ static void check_state(const struct record *record, bool is_bad, uint32_t count
 		engine.scenario->quiescent();
 	if (!is_bad)
 		measure();
+	take_failure(failure);
+	leave_world();
+}
+
+/* Again, for the failure itself. */
+static void fail_again(const struct record *record, struct action action, struct failure *failure)
+{
+	enter_world();
+	world_load(record);
+	if (try_action(action))
+		failure_set(FAILURE_UNANNOTATED, "a step that depends on more than the world");
+	take_failure(failure);
+	leave_world();
 }
 
 uint32_t world_expand(
     const struct record *record, uint32_t first, successor_fn found, void *context, int *failed)
 {
 	static const struct ahead nothing;
+	struct failure failure;
+	uint32_t count =
+	    world_expand_seen(record, &nothing, first, found, context, failed, &failure);
 
-	return world_expand_seen(record, &nothing, first, found, context, failed);
+	if (failure.kind != FAILURE_NONE)
+		engine.failure = failure;
+	return count;
 }
 
 uint32_t world_expand_seen(const struct record *record, const struct ahead *ahead, uint32_t first,
-    successor_fn found, void *context, int *failed)
+    successor_fn found, void *context, int *failed, struct failure *failure)
 {
 	struct group groups[ACTOR_MAX + 1];
 	uint32_t count = 0, index = 0;
 
 	*failed = -1;
+	failure->kind = FAILURE_NONE;
 	for (uint32_t i = 0; i <= engine.actor_count; i++) {
 		groups[i] = look_up(record, i, ahead->values[i]);
 		count += groups[i].count;
 	}
-	if (count > CHOICE_MAX)
-		failure_set(FAILURE_OVERFLOW, "more enabled actions than CHOICE_MAX");
 	if (first == 0)
-		check_state(record, groups[engine.actor_count].is_bad, count);
-	if (engine.failure.kind != FAILURE_NONE)
+		check_state(record, groups[engine.actor_count].is_bad, count, failure);
+	if (count > CHOICE_MAX)
+		*failure = (struct failure){FAILURE_OVERFLOW, "more enabled actions than CHOICE_MAX"};
+	if (failure->kind != FAILURE_NONE)
 		return count;
 	for (uint32_t i = 0; i <= engine.actor_count; i++) {
 		for (uint32_t k = 0; k < groups[i].count; k++, index++) {
@@ -676,7 +718,7 @@ uint32_t world_expand_seen(const struct record *record, const struct ahead *ahea
 			if (index < first)
 				continue;
 			if (!outcome->hot) {
-				fail_again(record, outcome->action);
+				fail_again(record, outcome->action, failure);
 				*failed = (int)index;
 				return count;
 			}
@@ -714,6 +756,11 @@ static void on_tick(int number)
 		seen = engine.switch_count;
 		return;
 	}
+	/* The clock is the process's, and its tick comes to any thread. */
+	if (!pthread_equal(world_holder, pthread_self())) {
+		pthread_kill(world_holder, number);
+		return;
+	}
 	failure_set(FAILURE_ENDLESS, "an endless loop between two scheduling points");
 	sigemptyset(&set);
 	sigaddset(&set, number);
@@ -721,14 +768,21 @@ static void on_tick(int number)
 	siglongjmp(engine.crash, 1);
 }
 
+void world_guard_thread(void)
+{
+	static __thread uint8_t stack[64 * 1024];
+	stack_t alternative = {.ss_sp = stack, .ss_size = sizeof(stack)};
+
+	sigaltstack(&alternative, NULL);
+}
+
 void world_guard(void)
 {
-	static uint8_t stack[64 * 1024];
-	stack_t alternative = {.ss_sp = stack, .ss_size = sizeof(stack)};
 	struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
 	struct itimerval tick = {{0, 250000}, {0, 250000}};
 
-	sigaltstack(&alternative, NULL);
+	world_holder = pthread_self();
+	world_guard_thread();
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
 	sigaction(SIGILL, &action, NULL);
@@ -808,7 +862,6 @@ void world_prepare(const struct lab_scenario *scenario, const struct lab_params 
 	if (!world.initial)
 		world.initial = malloc(SHARED_SIZE);
 	engine.written = memory_fresh(engine.written, SHARED_LINES);
-	world.restart = memory_fresh(world.restart, LINE_SIZE);
 	watch_reset();
 	for (uint32_t i = 0; i < ACTOR_MAX; i++)
 		world.stack_low[i] = STACK_SIZE - LINE_SIZE;
@@ -868,7 +921,7 @@ void world_reset(void)
 {
 	struct lab_params params = engine.params;
 
-	*world.restart = 0;
+	world.restart = false;
 	world_measure_reset();
 	arena_setup(engine.scenario, &params);
 	for (uint32_t i = 0; i < engine.actor_count; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The lab's verdicts: self-checks, mutants and scenarios, with and without reductions and
- * processes. */
+ * threads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -146,7 +146,7 @@ static void remembering_steps_changes_no_verdict_and_no_count(void **state)
 	}
 }
 
-static void processes_change_no_verdict_and_no_count(void **state)
+static void threads_change_no_verdict_and_no_count(void **state)
 {
 	static const char *const names[] = {
 	    "self-dekker-fenced", "self-seqlock", "post-exit", "posted-halt"};
@@ -255,7 +255,7 @@ int main(void)
 	    cmocka_unit_test(scenarios_hold_with_one_sender),
 	    cmocka_unit_test(reductions_change_no_verdict),
 	    cmocka_unit_test(remembering_steps_changes_no_verdict_and_no_count),
-	    cmocka_unit_test(processes_change_no_verdict_and_no_count),
+	    cmocka_unit_test(threads_change_no_verdict_and_no_count),
 	    cmocka_unit_test(liveness_is_seen_only_with_the_lasso_search),
 	    cmocka_unit_test(counterexample_is_shortest_with_fewest_switches),
 	    cmocka_unit_test(replay_of_an_id_fails_in_the_same_way),
