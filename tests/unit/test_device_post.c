@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/unit/harness.h"
+#include "core/delivery.h"
 #include "core/post.h"
 
 #define NOTIFICATION 0xf2u
@@ -68,17 +69,37 @@ static void descriptor_says_where_the_vcpu_runs(void **state)
 
 static void post_under_sn_sets_on_when_sn_is_cleared(void **state)
 {
+	/* One in each word of PIR. */
+	static const uint8_t vectors[] = {0x11, 0x51, 0x91, 0xff};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(vectors); i++) {
+		struct ph_vcpu *vcpu = prepare();
+
+		ph_vcpu_load(vcpu, 0);
+		ph_vcpu_put(vcpu);
+		assert_false(device_posts(vcpu, vectors[i]));
+		assert_false(vcpu->pid->control & PID_ON);
+		ph_vcpu_load(vcpu, 1);
+		assert_true(vcpu->pid->control & PID_ON);
+		assert_true(post_drain(vcpu));
+		assert_true(harness_apic_bit(vcpu, APIC_IRR, vectors[i]));
+		harness_destroy();
+	}
+}
+
+static void on_outlives_the_way_from_pcpu_to_pcpu(void **state)
+{
 	struct ph_vcpu *vcpu = prepare();
 
 	(void)state;
 	ph_vcpu_load(vcpu, 0);
+	assert_true(device_posts(vcpu, 0x51));
 	ph_vcpu_put(vcpu);
-	assert_false(device_posts(vcpu, 0x51));
-	assert_false(vcpu->pid->control & PID_ON);
+	assert_true(vcpu->pid->control & PID_ON);
+	vcpu->pid->pir[1] = 0;
 	ph_vcpu_load(vcpu, 1);
 	assert_true(vcpu->pid->control & PID_ON);
-	assert_true(post_drain(vcpu));
-	assert_true(harness_apic_bit(vcpu, APIC_IRR, 0x51));
 	harness_destroy();
 }
 
@@ -118,6 +139,43 @@ static void sleeper_is_woken_by_the_wakeup_vector_of_its_pcpu(void **state)
 	harness_destroy();
 }
 
+static void two_sleepers_share_a_pcpu(void **state)
+{
+	struct ph_vcpu *first, *second;
+
+	(void)state;
+	(void)prepare();
+	harness_create(&(struct harness_config){.vcpu_count = 2});
+	harness.vm->config.pcpus = pcpus;
+	harness.vm->config.notification_vector = NOTIFICATION;
+	harness.vm->config.wakeup_vector = WAKEUP;
+	first = harness_vcpu(0);
+	second = harness_vcpu(1);
+	ph_vcpu_load(first, 0);
+	ph_vcpu_load(second, 0);
+	for (uint32_t round = 0; round < 2; round++) {
+		device_post_sleep_begin(first);
+		device_post_sleep_begin(second);
+		first->shared.blocked = BLOCKED_YES;
+		second->shared.blocked = BLOCKED_YES;
+		assert_true(device_posts(first, 0x51));
+		ph_pcpu_wakeup(pcpus[0]);
+		assert_int_equal(harness_host(first)->wake_count, round + 1);
+		assert_int_equal(harness_host(second)->wake_count, 0);
+		(void)post_drain(first);
+		/* The one in the middle of the list leaves, then the last. */
+		device_post_sleep_end(first);
+		device_post_sleep_end(second);
+		assert_null(pcpus[0]->first);
+		/* Awake: not on the list, whatever is asked. */
+		device_post_sleep_end(first);
+		ph_vcpu_put(first);
+		assert_true(first->pid->control & PID_SN);
+		ph_vcpu_load(first, 0);
+	}
+	harness_destroy();
+}
+
 static void without_devices_the_descriptor_keeps_still(void **state)
 {
 	struct ph_vcpu *vcpu = prepare();
@@ -135,6 +193,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(descriptor_says_where_the_vcpu_runs),
 	    cmocka_unit_test(post_under_sn_sets_on_when_sn_is_cleared),
+	    cmocka_unit_test(on_outlives_the_way_from_pcpu_to_pcpu),
+	    cmocka_unit_test(two_sleepers_share_a_pcpu),
 	    cmocka_unit_test(sleeper_is_woken_by_the_wakeup_vector_of_its_pcpu),
 	    cmocka_unit_test(without_devices_the_descriptor_keeps_still),
 	};

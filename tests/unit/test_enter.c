@@ -8,7 +8,7 @@
 
 /* What the test wants to happen at each enter(), and what it saw. */
 static struct {
-	uint32_t fast_count;       /* so many enters return HARNESS_FAST first */
+	uint32_t fast_count; /* so many enters return HARNESS_FAST first */
 	struct ph_event taken[16];
 	uint32_t taken_count;
 	bool takes_events;
@@ -63,8 +63,8 @@ static void pending_of_every_kind_go_in_by_priority_one_an_entry(void **state)
 	static const struct {
 		enum ph_event_kind kind;
 		uint8_t vector;
-	} expected[] = {{PH_EVENT_EXCEPTION, 13}, {PH_EVENT_NMI, 2}, {PH_EVENT_INTR, 0x91},
-	    {PH_EVENT_NONE, 0}};
+	} expected[] = {
+	    {PH_EVENT_EXCEPTION, 13}, {PH_EVENT_NMI, 2}, {PH_EVENT_INTR, 0x91}, {PH_EVENT_NONE, 0}};
 
 	(void)state;
 	post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
@@ -253,7 +253,8 @@ static void generation_wraps_without_touching_the_state(void **state)
 	harness_destroy();
 }
 
-/* Found by fuzzing: an interrupt or an NMI had an error code, or none, as the stack would have it. */
+/* Found by fuzzing: an interrupt or an NMI had an error code, or none, as the stack would have it.
+ */
 static void only_an_exception_has_an_error_code(void **state)
 {
 	struct ph_vcpu *vcpu = prepare();
@@ -451,6 +452,83 @@ static void each_request_is_served_once(void **state)
 	harness_destroy();
 }
 
+static void arm_timer(struct ph_vcpu *vcpu)
+{
+	ph_apic_mmio_write(vcpu, APIC_LVT_TIMER, 4, 0x71);
+	ph_apic_mmio_write(vcpu, APIC_TMICT, 4, 100);
+	/* It is due, and its expiry has not been said yet. */
+	harness.tsc += 1000000;
+}
+
+static void a_request_has_its_own_service_done_and_no_other(void **state)
+{
+	static const struct {
+		const char *what;
+		uint32_t bits;
+		uint32_t smi_count, init_count;
+		uint8_t taken; /* a vector, or 0 */
+		bool serves_timer;
+	} rows[] = {
+	    {"SMI", REQUEST_SMI, 1, 0, 0, false},
+	    {"timer", REQUEST_TIMER, 0, 0, 0x71, true},
+	    {"NMI", REQUEST_NMI, 0, 0, 2, false},
+	    {"second NMI", REQUEST_NMI_2, 0, 0, 2, false},
+	    {"ExtINT", REQUEST_EXTINT, 0, 0, 7, false},
+	    {"look again", REQUEST_EVENT, 0, 0, 0, false},
+	    {"delivery", REQUEST_DELIVERY, 0, 0, 0, false},
+	    {"LINT", REQUEST_LINT, 0, 0, 0, false},
+	    {"SIPI, not waited for", REQUEST_SIPI, 0, 0, 0, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ph_vcpu *vcpu = prepare();
+
+		print_message("  %s\n", rows[i].what);
+		arm_timer(vcpu);
+		post_request(vcpu, rows[i].bits);
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+		assert_int_equal(harness_host(vcpu)->smi_count, rows[i].smi_count);
+		assert_int_equal(harness_host(vcpu)->init_count, rows[i].init_count);
+		assert_int_equal(harness_host(vcpu)->start_count, 0);
+		assert_int_equal(script.taken_count, rows[i].taken ? 1 : 0);
+		if (rows[i].taken)
+			assert_int_equal(script.taken[0].vector, rows[i].taken);
+		assert_int_equal(vcpu->lapic.timer_is_armed, !rows[i].serves_timer);
+		harness_destroy();
+	}
+}
+
+/* SDM vol. 3, "Local APIC State After an INIT Reset": all but the APIC's ID and its mode. */
+static void init_forgets_events_and_registers(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	assert_int_equal(
+	    ph_apic_msr_write(vcpu, 0x1b, APIC_DEFAULT_BASE | 0x900 | APIC_BASE_X2APIC), PH_OK);
+	assert_int_equal(ph_apic_msr_write(vcpu, 0x808, 0x20), PH_OK);
+	assert_int_equal(ph_apic_msr_write(vcpu, 0x832, 0x71), PH_OK);
+	ph_vcpu_set_interruptible(vcpu, false, false);
+	ph_vcpu_nmi(vcpu);
+	post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	vcpu->events.lost = (struct event){.kind = EVENT_INTR, .vector = 0x61};
+	vcpu->events.exception = (struct event){.kind = EVENT_EXCEPTION, .vector = 6};
+	vcpu->soft_event = (struct ph_event){.kind = PH_EVENT_INTR, .vector = 0x41};
+	post_request(vcpu, REQUEST_INIT);
+	ph_vcpu_set_interruptible(vcpu, true, true);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(script.taken_count, 0);
+	assert_false(vcpu->intr_window || vcpu->nmi_window);
+	assert_int_equal(lapic_reg(vcpu, APIC_TPR), 0);
+	assert_int_equal(lapic_reg(vcpu, APIC_SVR), 0xff);
+	assert_int_equal(lapic_reg(vcpu, APIC_LVT_TIMER), APIC_LVT_MASKED);
+	assert_int_equal(vcpu->lapic.base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC),
+	    APIC_BASE_ENABLE | APIC_BASE_X2APIC);
+	harness_destroy();
+}
+
 /* SDM vol. 3, "Typical BSP Initialization Sequence": the BSP goes on at once after INIT. */
 static void init_of_the_bsp_does_not_wait_for_sipi(void **state)
 {
@@ -582,8 +660,8 @@ static void wake_by(struct ph_vcpu *vcpu)
 	switch (wake_row->by) {
 	case WAKE_INTR:
 	case WAKE_LOW_INTR:
-		post_interrupt(NULL, vcpu, wake_row->by == WAKE_INTR ? 0x51 : 0x31, false,
-		    PH_SOURCE_MSI);
+		post_interrupt(
+		    NULL, vcpu, wake_row->by == WAKE_INTR ? 0x51 : 0x31, false, PH_SOURCE_MSI);
 		break;
 	case WAKE_NMI:
 		ph_vcpu_nmi(vcpu);
@@ -650,6 +728,153 @@ static void pending_interrupt_means_no_sleep_at_all(void **state)
 	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
 	assert_int_equal(harness_host(vcpu)->sleep_count, 0);
 	assert_int_equal(script.taken[0].vector, 0x51);
+	harness_destroy();
+}
+
+static void wake_for_nothing_once(struct ph_vcpu *vcpu)
+{
+	if (harness_host(vcpu)->sleep_count == 1)
+		ph_vcpu_timer_expired(vcpu);
+	else
+		post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
+}
+
+static void a_wake_up_for_nothing_does_not_end_halt(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	harness.on_sleep = wake_for_nothing_once;
+	ph_vcpu_halt(vcpu);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(harness_host(vcpu)->sleep_count, 2);
+	assert_int_equal(script.enter_count, 1);
+	assert_int_equal(script.taken[0].vector, 0x51);
+	harness_destroy();
+}
+
+/* ---- What is traced and counted -------------------------------------------------------------- */
+
+/* One step, and the events that it leaves in the trace, in order. */
+static void expect_trace(const char *rule, const struct harness_trace *expected, uint32_t count)
+{
+	print_message("  %s\n", rule);
+	assert_int_equal(harness.trace_count, count);
+	for (uint32_t i = 0; i < count; i++) {
+		assert_int_equal(harness.trace[i].event, expected[i].event);
+		assert_ptr_equal(harness.trace[i].vcpu, harness_vcpu(0));
+		assert_int_equal(harness.trace[i].detail, expected[i].detail);
+	}
+	harness.trace_count = 0;
+}
+
+#define EXPECT_TRACE(rule, ...)                                                                    \
+	expect_trace(rule, (const struct harness_trace[]){__VA_ARGS__},                            \
+	    sizeof((const struct harness_trace[]){__VA_ARGS__}) / sizeof(struct harness_trace))
+#define INJECTED(kind, vector)                                                                     \
+	{                                                                                          \
+		PH_TRACE_INJECT, NULL, (uint64_t)(kind) << 8 | (vector)                            \
+	}
+
+static void post_51(struct ph_vcpu *vcpu)
+{
+	post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
+}
+
+static void post_52_late(void)
+{
+	harness.on_irq_disable = NULL;
+	post_interrupt(NULL, harness_vcpu(0), 0x52, false, PH_SOURCE_MSI);
+}
+
+static void senders_are_traced(struct ph_vcpu *vcpu)
+{
+	vcpu->shared.mode = MODE_IN_GUEST;
+	post_51(vcpu);
+	EXPECT_TRACE(
+	    "a post to a running vCPU", {PH_TRACE_POST, NULL, 0x51}, {PH_TRACE_NOTIFY, NULL, 0});
+	post_request(vcpu, REQUEST_SMI | 1);
+	EXPECT_TRACE("a request", {PH_TRACE_KICK, NULL, REQUEST_SMI | 1});
+	vcpu->shared.mode = MODE_OUTSIDE;
+	(void)ph_vcpu_take_requests(vcpu);
+	harness_clear_pending(vcpu);
+	post_interrupt(vcpu, vcpu, 0x53, false, PH_SOURCE_IPI);
+	EXPECT_TRACE("a post to itself", {PH_TRACE_POST, NULL, 0x53});
+	harness_clear_pending(vcpu);
+}
+
+static void the_owner_is_traced(struct ph_vcpu *vcpu)
+{
+	harness.on_sleep = post_51;
+	ph_vcpu_halt(vcpu);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	EXPECT_TRACE("sleep, post, wake-up, injection", {PH_TRACE_BLOCK, NULL, 0},
+	    {PH_TRACE_POST, NULL, 0x51}, {PH_TRACE_WAKE, NULL, 0}, INJECTED(EVENT_INTR, 0x51),
+	    {PH_TRACE_ENTER, NULL, 0});
+	harness.on_irq_disable = post_52_late;
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	EXPECT_TRACE("a post between choice and recheck", {PH_TRACE_POST, NULL, 0x52},
+	    {PH_TRACE_LAP, NULL, 0}, {PH_TRACE_ENTER, NULL, 0});
+}
+
+static void windows_are_traced_when_they_open(struct ph_vcpu *vcpu)
+{
+	static const struct {
+		const char *rule;
+		bool posts, sends_nmi;
+		uint64_t window; /* 0: none is asked for */
+	} rows[] = {
+	    {"interrupt window", true, false, 1},
+	    {"it is open", false, false, 0},
+	    {"NMI window beside it", false, true, 3},
+	    {"both are open", false, false, 0},
+	};
+
+	ph_vcpu_set_interruptible(vcpu, false, false);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].posts)
+			post_interrupt(vcpu, vcpu, 0x91, false, PH_SOURCE_IPI);
+		if (rows[i].sends_nmi)
+			ph_vcpu_nmi(vcpu);
+		harness.trace_count = 0;
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+		if (rows[i].window)
+			EXPECT_TRACE(rows[i].rule, {PH_TRACE_WINDOW, NULL, rows[i].window},
+			    {PH_TRACE_ENTER, NULL, 0});
+		else
+			EXPECT_TRACE(rows[i].rule, {PH_TRACE_ENTER, NULL, 0});
+	}
+	ph_vcpu_set_interruptible(vcpu, true, true);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	EXPECT_TRACE("the NMI goes in", INJECTED(EVENT_NMI, 2), {PH_TRACE_ENTER, NULL, 0});
+	vcpu->events.nmi_pending_count = 2;
+	ph_vcpu_set_interruptible(vcpu, false, false);
+	harness_clear_pending(vcpu);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	EXPECT_TRACE("NMI window alone", {PH_TRACE_WINDOW, NULL, 2}, {PH_TRACE_ENTER, NULL, 0});
+}
+
+static void what_happens_is_traced_and_counted(void **state)
+{
+	struct ph_vcpu *vcpu = prepare();
+	struct ph_counters counters;
+
+	(void)state;
+	harness.trace_count = 0;
+	senders_are_traced(vcpu);
+	the_owner_is_traced(vcpu);
+	ph_vcpu_counters(vcpu, &counters);
+	assert_int_equal(counters.posted_count[PH_SOURCE_MSI], 3);
+	assert_int_equal(counters.posted_count[PH_SOURCE_IPI], 1);
+	assert_int_equal(counters.notified_count, 1);
+	assert_int_equal(counters.kicked_count, 1);
+	assert_int_equal(counters.woken_count, 1);
+	assert_int_equal(counters.injected_count, 1);
+	assert_int_equal(counters.lap_count, 1);
+	assert_int_equal(counters.entry_count, 2);
+	windows_are_traced_when_they_open(vcpu);
+	ph_vcpu_counters(vcpu, &counters);
+	assert_int_equal(counters.injected_count, 2);
 	harness_destroy();
 }
 
@@ -753,6 +978,10 @@ int main(void)
 	    cmocka_unit_test(what_a_fast_exit_brings_goes_in_with_the_next_entry),
 	    cmocka_unit_test(without_a_fast_path_each_exit_is_handed_up),
 	    cmocka_unit_test(each_request_is_served_once),
+	    cmocka_unit_test(a_request_has_its_own_service_done_and_no_other),
+	    cmocka_unit_test(init_forgets_events_and_registers),
+	    cmocka_unit_test(a_wake_up_for_nothing_does_not_end_halt),
+	    cmocka_unit_test(what_happens_is_traced_and_counted),
 	    cmocka_unit_test(init_of_the_bsp_does_not_wait_for_sipi),
 	    cmocka_unit_test(an_event_of_the_vcpu_s_own_ends_halt),
 	    cmocka_unit_test(what_comes_while_the_sleep_is_announced_ends_it),

@@ -130,7 +130,8 @@ static void halted_guest_wakes_by_irr_above_ppr(void **state)
 	(void)state;
 	post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
 	ph_vcpu_halt(vcpu);
-	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT); /* on_sleep is unset: sleeping would fail */
+	assert_int_equal(
+	    ph_vcpu_run(vcpu), PH_RUN_EXIT); /* on_sleep is unset: sleeping would fail */
 	harness_destroy();
 }
 
@@ -181,6 +182,38 @@ static void inhibit_reason_switches_to_injection_and_back(void **state)
 	assert_int_equal(ph_vcpu_delivery(vcpu), PH_DELIVERY_POSTED);
 	assert_int_equal(fake_vmcs[VMCS_GUEST_INTR_STATUS], 0xa100);
 	assert_int_equal(ph_vcpu_inhibits(vcpu), 0);
+	harness_destroy();
+}
+
+/* While it was injected the hardware's copies were nobody's: all are written anew. */
+static void coming_back_from_injection_loads_all_that_the_processor_needs(void **state)
+{
+	struct ph_vcpu *vcpu = prepare(PH_DELIVERY_POSTED);
+
+	(void)state;
+	ph_vm_inhibit(harness.vm, PH_INHIBIT_HOST, true);
+	fake_vmcs[VMCS_GUEST_RFLAGS] = 0;
+	post_interrupt(NULL, vcpu, 0x51, true, PH_SOURCE_IOAPIC);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	lapic_acknowledge(vcpu, 0x51);
+	post_interrupt(vcpu, vcpu, 0x61, false, PH_SOURCE_IPI);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	fake_vmcs[VMCS_GUEST_INTR_STATUS] = 0xffff;
+	fake_vmcs[VMCS_EOI_EXIT_1] = 0;
+	ph_vm_inhibit(harness.vm, PH_INHIBIT_HOST, false);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(fake_vmcs[VMCS_GUEST_INTR_STATUS], 0x5161);
+	assert_int_equal(fake_vmcs[VMCS_EOI_EXIT_1], 1ull << 0x11);
+	harness_destroy();
+}
+
+static void a_reason_of_the_vm_reaches_all_its_vcpus(void **state)
+{
+	(void)state;
+	harness_create(&(struct harness_config){.vcpu_count = 3});
+	ph_vm_inhibit(harness.vm, PH_INHIBIT_HOST, true);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_true(harness_requests(harness_vcpu(i)) & REQUEST_DELIVERY);
 	harness_destroy();
 }
 
@@ -257,6 +290,8 @@ int main(void)
 	    cmocka_unit_test(halted_guest_wakes_by_irr_above_ppr),
 	    cmocka_unit_test(deliverable_is_what_rvi_and_ppr_say),
 	    cmocka_unit_test(inhibit_reason_switches_to_injection_and_back),
+	    cmocka_unit_test(coming_back_from_injection_loads_all_that_the_processor_needs),
+	    cmocka_unit_test(a_reason_of_the_vm_reaches_all_its_vcpus),
 	    cmocka_unit_test(guest_s_apic_mode_inhibits_its_own_vcpu),
 	    cmocka_unit_test(write_exit_knows_what_was_in_the_register_before),
 	    cmocka_unit_test(eoi_exit_reaches_the_ioapic),

@@ -156,6 +156,44 @@ static void windows_and_threshold_follow_what_waits(void **state)
 	harness_destroy();
 }
 
+/* SDM vol. 3, "TPR-Below-Threshold VM Exit": once TPR falls below the class of what it holds back. */
+static void threshold_is_the_class_that_tpr_holds_back(void **state)
+{
+	static const struct {
+		const char *rule;
+		uint8_t vector; /* 0: none is pending */
+		uint8_t tpr;
+		bool is_open;
+		uint32_t threshold;
+	} rows[] = {
+	    {"nothing pending", 0, 0x60, true, 0},
+	    {"held back", 0x51, 0x60, true, 5},
+	    {"held back by its own class", 0x51, 0x50, true, 5},
+	    {"by the end of its class", 0x5f, 0x5f, true, 5},
+	    {"class above TPR's: it goes in", 0x51, 0x4f, true, 0},
+	    {"or has a window", 0x51, 0x4f, false, 0},
+	    {"lowest class", 0x1f, 0x10, true, 1},
+	    {"highest class", 0xf1, 0xf0, true, 15},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ph_vcpu *vcpu = fake_vmx_vcpu(PH_DELIVERY_INJECTED);
+
+		print_message("  %s\n", rows[i].rule);
+		harness.on_enter = one_exit;
+		lapic_set_reg(vcpu, APIC_TPR, rows[i].tpr);
+		lapic_update_ppr(vcpu);
+		if (!rows[i].is_open)
+			fake_vmcs[VMCS_GUEST_RFLAGS] = 0;
+		if (rows[i].vector)
+			post_interrupt(vcpu, vcpu, rows[i].vector, false, PH_SOURCE_IPI);
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+		assert_int_equal(fake_vmcs[VMCS_TPR_THRESHOLD], rows[i].threshold);
+		harness_destroy();
+	}
+}
+
 static void nothing_pending_writes_nothing(void **state)
 {
 	struct ph_vcpu *vcpu = fake_vmx_vcpu(PH_DELIVERY_INJECTED);
@@ -177,6 +215,7 @@ int main(void)
 	    cmocka_unit_test(allowed_by_if_shadow_and_nmi_blocking),
 	    cmocka_unit_test(nmi_blocking_is_the_processor_s),
 	    cmocka_unit_test(windows_and_threshold_follow_what_waits),
+	    cmocka_unit_test(threshold_is_the_class_that_tpr_holds_back),
 	    cmocka_unit_test(nothing_pending_writes_nothing),
 	};
 
