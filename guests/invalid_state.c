@@ -27,6 +27,7 @@ const char guest_name[] = "invalid_state";
 static void expect_gp(const char *what, unsigned fault)
 {
 	check(fault == FAULT_GP, "%s: vector %u, expected #GP", what, fault);
+	check(this_cpu()->fault_rflags & RFLAGS_RF, "%s: #GP without RF in the pushed RFLAGS", what);
 }
 
 static void check_efer(void)

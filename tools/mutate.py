@@ -102,6 +102,11 @@ def mutants_of(path):
     return found
 
 
+def named(text):
+    """A survivor as printed, without the line's number: that changes soonest."""
+    return re.sub(r':\d+:', ':', text.strip().removeprefix('survived '), count=1)
+
+
 def described(mutant):
     path, start, end, new = mutant
     text = read(path)
@@ -226,8 +231,8 @@ def main():
     total = len(mutants)
     if arguments.only:
         with open(arguments.only, encoding='ascii') as file:
-            only = {line.strip().removeprefix('survived ') for line in file}
-        mutants = [mutant for mutant in mutants if described(mutant) in only]
+            only = set(map(named, file))
+        mutants = [mutant for mutant in mutants if named(described(mutant)) in only]
     if arguments.sample:
         chosen = set(random.Random(arguments.seed).sample(range(total), min(arguments.sample, total)))
         mutants = [mutant for i, mutant in enumerate(mutants) if i in chosen]

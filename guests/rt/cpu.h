@@ -9,6 +9,7 @@
 #include "guests/rt/layout.h"
 
 #define RFLAGS_IF 0x200u
+#define RFLAGS_RF 0x10000u
 
 #define MSR_TSC          0x00000010u
 #define MSR_TSC_ADJUST   0x0000003bu
@@ -38,6 +39,7 @@ struct cpu {
 	volatile uint64_t fault_resume;
 	volatile uint64_t fault_vector;
 	volatile uint64_t fault_error;
+	volatile uint64_t fault_rflags;
 	void (*volatile work_function)(void *argument);
 	void *volatile work_argument;
 	volatile uint64_t interrupt_count[256];

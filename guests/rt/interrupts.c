@@ -98,6 +98,7 @@ void interrupt_dispatch(struct frame *frame)
 	if (cpu->fault_resume && frame->vector != VECTOR_NMI && frame->vector < EXCEPTION_COUNT) {
 		cpu->fault_vector = frame->vector;
 		cpu->fault_error = frame->error;
+		cpu->fault_rflags = frame->rflags;
 		frame->rip = cpu->fault_resume;
 		return;
 	}

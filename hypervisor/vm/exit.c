@@ -10,11 +10,16 @@
 #define VMMCALL_NO_SUCH_CALL ((uint64_t)-1000)
 /* #DF, #TS, #NP, #SS, #GP, #PF, #AC, #CP push an error code (SDM vol. 3, "Error Code"). */
 #define ERROR_CODE_VECTORS 0x00227d00u
+/* All but #DB, NMI, #BP, #OF, #DF and #MC (SDM vol. 3, table "Protected-Mode Exceptions and Interrupts"). */
+#define FAULT_VECTORS 0xfffbfee1u
 
 /* ---- What handlers share --------------------------------------------------------------------- */
 
 static void queue_exception(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
 {
+	/* SDM vol. 3, "Instruction-Breakpoint Exception Condition": faults push RF set; injecting does not. */
+	if (FAULT_VECTORS >> vector & 1)
+		vcpu_vmcb(vcpu)->rflags |= RFLAGS_RF;
 	if (!ph_vcpu_queue_exception(vcpu->ph, vector, has_error, error))
 		vm_stop(vcpu->vm, VM_STOP_TRIPLE_FAULT, 1, NULL);
 }
