@@ -2,6 +2,7 @@
 /* The program posthorn-lab: list, run, replay, report, audit. */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,6 @@ struct command {
 	struct lab_weakening extra[8];
 	uint32_t extra_count;
 	bool json, gdb;
-	const char *self;
 };
 
 static double parse_scaled(const char *text, const char *units, const double *scale)
@@ -203,9 +203,8 @@ static int list_scenarios(void)
 		world_prepare(*s, &params, NULL);
 		for (uint32_t i = 0; i < engine.actor_count; i++)
 			devices += engine.actors[i].is_device;
-		printf("%-28s %s\n%-28s %u CPUs, %u devices, %u machines; %s; expected: sc %s, tso "
-		       "%s\n",
-		    (*s)->name, (*s)->question, "", engine.actor_count - devices, devices,
+		printf("%-28s %s %u CPUs, %u devices, %u machines; %s; sc %s, tso %s\n",
+		    (*s)->name, (*s)->question, engine.actor_count - devices, devices,
 		    engine.hardware_count, (*s)->bounds,
 		    (*s)->expect_sc == LAB_HOLDS ? "holds" : "fails",
 		    (*s)->expect_tso == LAB_HOLDS ? "holds" : "fails");
@@ -220,7 +219,7 @@ static void print_bounds(const struct lab_scenario *scenario, const struct optio
 {
 	printf("{%s", scenario->bounds);
 	if (scenario->sender_max)
-		printf(", %u senders", options->sender_count);
+		printf(", %u sender%s", options->sender_count, options->sender_count == 1 ? "" : "s");
 	printf(", %s}", options->model == LAB_TSO ? "x86-TSO" : "SC");
 }
 
@@ -359,10 +358,14 @@ static int check_names(char **names, int count)
 	return 0;
 }
 
-static int run_gdb(const struct command *command, const char *id)
+static int run_gdb(const char *id)
 {
+	/* Not argv[0]: `posthorn lab` says "lab" there. */
+	char self[PATH_MAX] = "posthorn-lab";
+
+	(void)!readlink("/proc/self/exe", self, sizeof(self) - 1);
 	execlp("gdb", "gdb", "-q", "-ex", "set breakpoint pending on", "-ex", "break replay_stop",
-	    "-ex", "run", "--args", command->self, "replay", id, (char *)NULL);
+	    "-ex", "run", "--args", self, "replay", id, (char *)NULL);
 	fprintf(
 	    stderr, "posthorn-lab: cannot start gdb: %s; apt-get install gdb\n", strerror(errno));
 	return STATUS_SYSTEM;
@@ -392,7 +395,7 @@ static int replay_id(struct command *command, const char *id)
 	if (status != STATUS_HOLDS)
 		return (int)status;
 	if (command->gdb)
-		return run_gdb(command, id);
+		return run_gdb(id);
 	weakenings_reset(replay.scenario);
 	for (uint32_t i = 0; replay.extra[i].how != LAB_STRONG; i++)
 		weakening_apply(replay.extra[i]);
@@ -473,7 +476,6 @@ int main(int argc, char **argv)
 	                              .lasso = true}};
 	int option, status;
 
-	command.self = argv[0];
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		if (option == OPT_HELP || option == 'h') {
 			fputs(usage, stdout);

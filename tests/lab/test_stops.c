@@ -133,10 +133,25 @@ static void the_program_says_what_is_wrong_with_its_input(void **state)
 		check_call(&calls[i]);
 }
 
+/* Under the name that `posthorn lab` gives it; the debugger is a script that prints its arguments. */
+static void gdb_gets_the_program_whatever_its_name(void **state)
+{
+	static const struct call call = {
+	    "folder=$(mktemp -d); echo 'echo gdb: \"$@\"' >$folder/gdb; chmod +x $folder/gdb; "
+	    "id=$(" LAB_PROGRAM " run self-dekker | sed -n \"s/^replay.*'\\(.*\\)'/\\1/p\"); "
+	    "PATH=$folder:$PATH bash -c 'exec -a lab " LAB_PROGRAM " replay $0 --gdb' $id; "
+	    "rm -r $folder",
+	    "", STATUS_HOLDS, "posthorn-lab replay self-dekker@tso"};
+
+	(void)state;
+	check_call(&call);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(broken_scenarios_have_their_own_status),
+	    cmocka_unit_test(gdb_gets_the_program_whatever_its_name),
 	    cmocka_unit_test(bad_input_has_its_line_and_status),
 	    cmocka_unit_test(the_program_says_what_is_wrong_with_its_input),
 	};
