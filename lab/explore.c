@@ -29,8 +29,7 @@ struct queue {
 struct worker {
 	struct queue queues[2];
 	uint64_t state_count, transition_count, quiescent_count, back_edge_count;
-	uint64_t level_count; /* states added in this level */
-	double level_cpu;     /* CPU seconds of this level */
+	double level_cpu; /* CPU seconds of this level */
 	pthread_t thread;
 } __attribute__((aligned(128))); /* two lines: the prefetcher fetches pairs */
 
@@ -42,13 +41,14 @@ struct run {
 	struct worker workers[JOBS_MAX];
 	struct table table;
 	uint64_t claim __attribute__((aligned(128))); /* next block of the level */
-	uint8_t pad[120];
+	uint64_t level_count; /* states added in this level */
+	uint8_t pad[112];
 	uint32_t level;
 	uint32_t stop; /* enum stop */
 	bool is_over;  /* set between levels */
 	uint32_t jobs;
 	uint32_t record_size, block_full; /* bytes of a record; of the records of a full block */
-	uint64_t level_room; /* states that each worker may add before the table is too full */
+	uint64_t level_room; /* states that may be added before the table is too full */
 	size_t queue_reserved;
 	size_t memory_limit, memory_peak;
 	double path_seconds; /* CPU: of the slowest worker of each level, and between levels */
@@ -139,6 +139,8 @@ static void found(void *context, const struct record *from, const struct success
 
 static void insert_batch(void)
 {
+	uint64_t before = me->state_count;
+
 	for (uint32_t i = 0; i < batch.count; i++) {
 		struct successor *to = &batch.all[i].to;
 		const struct record *from = batch.all[i].from;
@@ -151,13 +153,16 @@ static void insert_batch(void)
 		}
 		to->outcome = &batch.all[i].outcome;
 		room = queue_room();
-		if (!room || ++me->level_count > run->level_room || lines_are_full()) {
+		if (!room || lines_are_full()) {
 			stop_with(STOP_MEMORY);
 			break;
 		}
 		world_successor(room, from, to);
 		me->state_count++;
 	}
+	if (__atomic_add_fetch(&run->level_count, me->state_count - before, __ATOMIC_RELAXED) >
+	    run->level_room)
+		stop_with(STOP_MEMORY);
 	batch.count = 0;
 }
 
@@ -270,7 +275,7 @@ static void grow_table(uint64_t state_count, uint64_t frontier)
 	if (memory_in_use() + more <= run->memory_limit)
 		table_grow(&run->table, slots);
 	slots = (run->table.mask + 1) / 10 * 9;
-	run->level_room = slots > state_count ? (slots - state_count) / run->jobs : 0;
+	run->level_room = slots > state_count ? slots - state_count : 0;
 }
 
 static void next_level(void)
@@ -292,7 +297,6 @@ static void next_level(void)
 			madvise(queue->memory, queue->block_count * BLOCK_SIZE, MADV_DONTNEED);
 		queue->block_count = 0;
 		queue->used = 0;
-		run->workers[i].level_count = 0;
 		frontier += run->workers[i].queues[!old].block_count;
 	}
 	if (frontier == 0 && run->stop == STOP_NOT)
@@ -301,6 +305,7 @@ static void next_level(void)
 		grow_table(total(offsetof(struct worker, state_count)),
 		    frontier * BLOCK_SIZE / run->record_size);
 	run->claim = 0;
+	run->level_count = 0;
 	run->is_over = run->stop != STOP_NOT;
 	run->level++;
 }

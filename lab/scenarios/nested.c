@@ -42,3 +42,6 @@ NESTED(fast_ipi, "fast-self-ipi", "does a vector that a fast exit of L2 sets in 
     .fast_self_ipi = true);
 NESTED(nmi, "nmi", "does an NMI for L1 end L2's run?", "1 vCPU, VMX posted, 1 NMI a sender", 1,
     3, VMX(POSTED), .nmis = true, .l2_program = spins);
+NESTED(level, "level", "is every level-triggered interrupt of L1 taken though L2 runs?",
+    "1 vCPU, VMX posted, 1 level-triggered interrupt a sender, 1 exit of L2", 1, 3, VMX(POSTED),
+    .level = true, .l2_program = exits);
