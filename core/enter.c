@@ -101,22 +101,32 @@ static inline int enter_find_intr(struct ph_vcpu *vcpu)
 	return lapic_deliverable(vcpu);
 }
 
-/* An exception, a lost event or an NMI; false: none of them can go in now. */
+/* An exception, a lost event or an NMI, and the window for an NMI; false: none of them can go in now. */
 static bool enter_choose_other(struct ph_vcpu *vcpu, struct choice *choice)
 {
 	struct events *events = &vcpu->events;
+	uint32_t nmi_left = events->nmi_pending_count;
 
 	if (events->exception.kind != EVENT_NONE) {
 		choice->slot = &events->exception;
 	} else if (events->lost.kind != EVENT_NONE) {
 		choice->slot = &events->lost;
-	} else if (events->nmi_pending_count && vcpu->backend->nmi_allowed(vcpu)) {
+	} else if (nmi_left && vcpu->backend->nmi_allowed(vcpu)) {
 		choice->event = (struct event){.kind = EVENT_NMI, .vector = 2};
-		return true;
+		nmi_left--;
 	}
 	if (choice->slot)
 		choice->event = *choice->slot;
-	return choice->slot;
+	choice->nmi_window = nmi_left != 0;
+	return choice->event.kind != EVENT_NONE;
+}
+
+/* Not 0: there are some.  All at once, for each is 0 as a rule and this is on the way of every entry. */
+static inline uint32_t enter_others(const struct events *events)
+{
+	_Static_assert(EVENT_NONE == 0, "no event");
+	return (uint32_t)events->exception.kind | (uint32_t)events->lost.kind |
+	    events->nmi_pending_count;
 }
 
 /*
@@ -130,9 +140,8 @@ static void enter_choose(struct ph_vcpu *vcpu, struct choice *choice)
 
 	choice->slot = NULL;
 	choice->event = (struct event){.kind = EVENT_NONE};
-	has_other = enter_choose_other(vcpu, choice);
-	choice->nmi_window =
-	    vcpu->events.nmi_pending_count > (choice->event.kind == EVENT_NMI && !choice->slot ? 1 : 0);
+	choice->nmi_window = false;
+	has_other = enter_others(&vcpu->events) && enter_choose_other(vcpu, choice);
 	choice->has_intr = choice->intr_window = intr != PH_NO_VECTOR;
 	if (choice->has_intr && !has_other && vcpu->backend->intr_allowed(vcpu)) {
 		choice->event.kind = intr == INTR_EXTINT ? EVENT_EXTINT : EVENT_INTR;
@@ -342,14 +351,10 @@ static bool enter_recheck(struct ph_vcpu *vcpu)
 /* Does the choice for the next entry stay "nothing", windows and threshold as they are? */
 static bool enter_is_settled(const struct ph_vcpu *vcpu)
 {
-	const struct events *events = &vcpu->events;
 	const struct lapic *lapic = &vcpu->lapic;
 
-	/* All at once: each is 0 as a rule, and this is on the way of every fast exit. */
-	_Static_assert(EVENT_NONE == 0, "no event");
-	return !(lapic->irr_pending | vcpu->intr_window | events->nmi_pending_count |
-	    lapic->accepts_pic | lapic->extint_pending | (uint32_t)events->lost.kind |
-	    (uint32_t)events->exception.kind);
+	return !(lapic->irr_pending | vcpu->intr_window | lapic->accepts_pic | lapic->extint_pending |
+	    enter_others(&vcpu->events));
 }
 
 /* After a fast-path exit, to 4 with the events as they are now; IRQs stay off.  False: to 1. */

@@ -39,6 +39,12 @@ static void run_record_exit(struct arch_vcpu *arch)
 	arch->exit_count[svm_exit_slot(last->code)]++;
 }
 
+static void run_guest(struct vcpu *vcpu, const struct svm_cpu *cpu)
+{
+	svm_run(vcpu->gprs, vcpu->arch->vmcb_phys, cpu->host_vmcb_phys);
+	vcpu_vmcb(vcpu)->tlb_control = VMCB_TLB_KEEP;
+}
+
 /*
  * QEMU may deliver an interrupt from EVENTINJ twice: it leaves the vector behind as a pending exception,
  * which comes up when something else makes its loop look before the next exit.  There the interrupt goes
@@ -52,54 +58,45 @@ static bool goes_virtual(const struct vmcb *vmcb)
 	    (vmcb->rflags & RFLAGS_IF) && !(vmcb->interrupt_state & VMCB_INTERRUPT_SHADOW);
 }
 
-static void run_guest(struct vcpu *vcpu, const struct svm_cpu *cpu)
+/*
+ * With V_IRQ set CR8 writes exit: QEMU 7.2 aborts as a whole when the guest writes CR8 then (it raises the
+ * virtual interrupt without its lock).
+ */
+static __attribute__((noinline)) void run_guest_pending(struct vcpu *vcpu, const struct svm_cpu *cpu)
 {
-	svm_run(vcpu->gprs, vcpu->arch->vmcb_phys, cpu->host_vmcb_phys);
-	vcpu_vmcb(vcpu)->tlb_control = VMCB_TLB_KEEP;
+	struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	uint32_t intercept_cr = vmcb->intercept_cr;
+
+	vmcb->intercept_cr = intercept_cr | VMCB_CR_WRITE(8);
+	run_guest(vcpu, cpu);
+	vmcb->intercept_cr = intercept_cr;
 }
 
 /*
  * A window that is asked for waits for the next exit, which the nudge (tcg.h) brings in time.  A virtual
  * interrupt that is still there at the exit was not taken, or the exit cut its delivery short: say so as
  * EXITINTINFO would.  Which of the two it was is not to be had; with several emulator threads QEMU does
- * lose the virtual interrupt for a while.
+ * lose the virtual interrupt for a while.  QEMU has no VMCB clean bits to tell of the changes.
  */
-static __attribute__((noinline)) void run_guest_virtual(struct vcpu *vcpu, const struct svm_cpu *cpu)
+static __attribute__((noinline)) void run_guest_event(struct vcpu *vcpu, const struct svm_cpu *cpu)
 {
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	uint64_t vector = vmcb->event_inj & VMCB_EVENT_VECTOR_MASK;
 	uint64_t window = vmcb->interrupt_control & V_IRQ;
 
+	if (!goes_virtual(vmcb)) {
+		run_guest_pending(vcpu, cpu);
+		return;
+	}
 	vmcb->event_inj = 0;
 	vmcb->interrupt_control = (vmcb->interrupt_control & ~(V_INTR_VECTOR_MASK | V_INTR_PRIO_MASK)) |
 	    V_IRQ | V_IGN_TPR | vector << V_INTR_VECTOR_SHIFT | (vector >> 4) << V_INTR_PRIO_SHIFT;
 	vmcb->intercept_3 &= ~VMCB_VINTR;
-	vmcb->clean &= ~(VMCB_CLEAN_TPR | VMCB_CLEAN_INTERCEPTS);
-	run_guest(vcpu, cpu);
+	run_guest_pending(vcpu, cpu);
+	vmcb->intercept_3 |= VMCB_VINTR;
 	if (vmcb->interrupt_control & V_IRQ)
 		vmcb->exit_int_info = VMCB_EVENT_VALID | VMCB_EVENT_TYPE_INTR | SVM_EVENT_UNTAKEN | vector;
 	vmcb->interrupt_control = (vmcb->interrupt_control & ~V_IRQ) | window;
-	vmcb->intercept_3 |= VMCB_VINTR;
-	vmcb->clean &= ~(VMCB_CLEAN_TPR | VMCB_CLEAN_INTERCEPTS);
-}
-
-/*
- * While a virtual interrupt is pending, CR8 writes exit: QEMU 7.2 aborts as a whole when the guest writes
- * CR8 with V_IRQ set (it raises the virtual interrupt without its lock).
- */
-static __attribute__((noinline)) void run_guest_interruptible(struct vcpu *vcpu, const struct svm_cpu *cpu)
-{
-	struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	bool is_virtual = goes_virtual(vmcb);
-	uint32_t intercept_cr = vmcb->intercept_cr;
-
-	if (is_virtual || (vmcb->interrupt_control & V_IRQ))
-		vmcb->intercept_cr |= VMCB_CR_WRITE(8);
-	if (is_virtual)
-		run_guest_virtual(vcpu, cpu);
-	else
-		run_guest(vcpu, cpu);
-	vmcb->intercept_cr = intercept_cr;
 }
 
 void svm_enter(struct vcpu *vcpu)
@@ -110,8 +107,10 @@ void svm_enter(struct vcpu *vcpu)
 
 	if (arch->asid_generation != cpu->asid_generation || arch->asid_pcpu != percpu->index)
 		run_new_asid(arch, cpu, percpu->index);
-	if (arch->vmcb->event_inj | (arch->vmcb->interrupt_control & V_IRQ))
-		run_guest_interruptible(vcpu, cpu);
+	if (arch->vmcb->event_inj)
+		run_guest_event(vcpu, cpu);
+	else if (arch->vmcb->interrupt_control & V_IRQ)
+		run_guest_pending(vcpu, cpu);
 	else
 		run_guest(vcpu, cpu);
 	run_record_exit(arch);
