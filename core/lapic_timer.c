@@ -164,8 +164,7 @@ void ph_vcpu_tsc_moved(struct ph_vcpu *vcpu, uint64_t delta)
 	timer_catch_up(vcpu);
 }
 
-/* ---- Saved state --------------------------------------------------------------------------------
- */
+/* ---- Saved state --------------------------------------------------------------------------- */
 
 bool lapic_timer_is_valid(const uint32_t regs[LAPIC_REGISTER_COUNT], uint64_t expiry)
 {

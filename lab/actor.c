@@ -247,8 +247,7 @@ static uint64_t size_mask(uint32_t size)
 	return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
 }
 
-/* ---- The operations of core/shared.h ----------------------------------------------------------
- */
+/* ---- The operations of core/shared.h --------------------------------------------------------- */
 
 static uint64_t do_load(const struct op *op, const char *file, int line)
 {
@@ -424,8 +423,7 @@ void lab_unlock(volatile uint32_t *lock, const char *file, int line)
 	lab_store(lock, 4, 0, SITE_NONE, file, line);
 }
 
-/* ---- The operations of lab.h ------------------------------------------------------------------
- */
+/* ---- The operations of lab.h ----------------------------------------------------------------- */
 
 uint64_t lab_plain_load(const volatile void *address, uint32_t size, const char *file, int line)
 {
@@ -492,8 +490,7 @@ void lab_note(const char *what, uint64_t value)
 	log_text(EVENT_NOTE, what, value);
 }
 
-/* ---- Running a program ------------------------------------------------------------------------
- */
+/* ---- Running a program ----------------------------------------------------------------------- */
 
 static void actor_main(void)
 {

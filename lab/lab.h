@@ -87,8 +87,7 @@ struct lab_scenario {
 	    __attribute__((section("lab_scenarios"), used)) = &id;                                 \
 	static const struct lab_scenario id
 
-/* ---- In setup() -------------------------------------------------------------------------------
- */
+/* ---- In setup() ------------------------------------------------------------------------------ */
 
 /* Zeroed memory of the world, aligned to 64; page-aligned when size is a multiple of 4096. */
 void *lab_alloc(size_t size, const char *name);
@@ -114,8 +113,7 @@ void lab_interrupts(
 void lab_ignore(void *address, size_t size);
 const struct lab_scenario *lab_scenario_now(void);
 
-/* ---- On a CPU ---------------------------------------------------------------------------------
- */
+/* ---- On a CPU -------------------------------------------------------------------------------- */
 
 uint32_t lab_self(void);
 /* Is the caller on a CPU, or in setup(), a check or a machine's step? */
@@ -139,8 +137,7 @@ uint64_t lab_plain_xchg(
     volatile void *address, uint32_t size, uint64_t value, const char *file, int line);
 void lab_plain_fence(const char *file, int line);
 
-/* ---- Anywhere ---------------------------------------------------------------------------------
- */
+/* ---- Anywhere -------------------------------------------------------------------------------- */
 
 /* The property: false is a counterexample. */
 void lab_check(bool holds, const char *what);

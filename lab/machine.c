@@ -85,8 +85,7 @@ static uint32_t this_pcpu_number(void)
 	return (uint32_t)(this_pcpu() - machine->pcpus);
 }
 
-/* ---- struct ph_platform ------------------------------------------------------------------------
- */
+/* ---- struct ph_platform ---------------------------------------------------------------------- */
 
 static void irq_disable(void)
 {
@@ -190,8 +189,7 @@ static void trace(uint32_t event, const struct ph_vcpu *vcpu, uint64_t detail)
 		machine->stale_count++;
 }
 
-/* ---- VMX's verbs --------------------------------------------------------------------------------
- */
+/* ---- VMX's verbs ----------------------------------------------------------------------------- */
 
 static uint64_t vmcs_read(const struct ph_vcpu *vcpu, void *host, uint32_t field)
 {
@@ -220,8 +218,7 @@ static void set_delivery(struct ph_vcpu *vcpu, void *host, enum ph_delivery deli
 		vmcs->secondary |= SECONDARY_VIRTUAL_INTERRUPTS;
 }
 
-/* ---- Messages ----------------------------------------------------------------------------------
- */
+/* ---- Messages -------------------------------------------------------------------------------- */
 
 static void send_msi(uint32_t vcpu, uint8_t vector)
 {
@@ -233,8 +230,7 @@ static void send_msi(uint32_t vcpu, uint8_t vector)
 	lab_check(ph_msi_post(vm, &msi) == 1, "the vCPU did not accept the interrupt");
 }
 
-/* ---- The host's interrupt handlers -------------------------------------------------------------
- */
+/* ---- The host's interrupt handlers ----------------------------------------------------------- */
 
 static void handle_interrupt(enum model_vector vector)
 {
@@ -255,8 +251,7 @@ static void handle_interrupt(enum model_vector vector)
 	}
 }
 
-/* ---- The guest's turn --------------------------------------------------------------------------
- */
+/* ---- The guest's turn ------------------------------------------------------------------------ */
 
 static bool guest_has_event(void *arg)
 {
@@ -418,8 +413,7 @@ static const struct ph_platform platform = {
     LAB_PLATFORM_REST,
 };
 
-/* ---- Threads -----------------------------------------------------------------------------------
- */
+/* ---- Threads --------------------------------------------------------------------------------- */
 
 /* VMRESUME and its opposite; what VMPTRLD does is in is_l2. */
 static void make_current(struct ph_vcpu *vcpu, bool is_l2)
@@ -594,8 +588,7 @@ static void toggler(void *arg)
 	ph_vm_inhibit(vm, PH_INHIBIT_OPTION, false);
 }
 
-/* ---- Interrupts of the host --------------------------------------------------------------------
- */
+/* ---- Interrupts of the host ------------------------------------------------------------------ */
 
 static struct model_pcpu *pcpu_of(void *arg)
 {
@@ -626,8 +619,7 @@ static void interrupt_take(void *arg)
 	pcpu->interrupts_on = 1;
 }
 
-/* ---- The wire, a device line, pCPUs without a thread --------------------------------------------
- */
+/* ---- The wire, a device line, pCPUs without a thread ----------------------------------------- */
 
 static uint32_t wire_choices(void *arg)
 {
@@ -713,8 +705,7 @@ static void idle_step(void *arg, uint32_t choice)
 	}
 }
 
-/* ---- Setup -------------------------------------------------------------------------------------
- */
+/* ---- Setup ----------------------------------------------------------------------------------- */
 
 /* L2's VMCS as L0 makes it: every interrupt of the host exits, none is posted. */
 static void make_l2(uint32_t index)
@@ -906,8 +897,7 @@ void machine_setup(const struct lab_params *params)
 		lab_cpu(names[i], sender, &numbers[i]);
 }
 
-/* ---- Properties --------------------------------------------------------------------------------
- */
+/* ---- Properties ------------------------------------------------------------------------------ */
 
 static void check_vcpu_at_rest(const struct machine_vcpu *own)
 {

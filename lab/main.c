@@ -177,8 +177,7 @@ static int set_option(struct command *command, int option)
 	}
 }
 
-/* ---- Commands ---------------------------------------------------------------------------------
- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 /* Questions that wait for code; named so that nobody takes their absence for an answer. */
 static const struct {

@@ -63,8 +63,7 @@ void watch_reset(void)
 		memset(words, 0, WORD_COUNT * sizeof(*words));
 }
 
-/* ---- What the compiler calls -------------------------------------------------------------------
- */
+/* ---- What the compiler calls ----------------------------------------------------------------- */
 
 void __tsan_init(void);
 void __tsan_func_entry(void *caller);

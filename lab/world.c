@@ -137,8 +137,7 @@ uint32_t world_hot_bytes(void)
 	return world.hot_count * LINE_SIZE;
 }
 
-/* ---- Records ----------------------------------------------------------------------------------
- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 uint32_t world_size(void)
 {
@@ -282,8 +281,7 @@ void world_forget(void)
 	world.is_stale = true;
 }
 
-/* ---- Differences ------------------------------------------------------------------------------
- */
+/* ---- Differences ----------------------------------------------------------------------------- */
 
 static uint64_t line_number(const uint8_t *line)
 {
@@ -496,8 +494,7 @@ bool world_must_restart(void)
 	return world.restart;
 }
 
-/* ---- Expanding --------------------------------------------------------------------------------
- */
+/* ---- Expanding ------------------------------------------------------------------------------- */
 
 /* False: engine.failure is set, and the world is garbage. */
 static bool try_action(struct action action)
@@ -793,8 +790,7 @@ void world_guard(void)
 	setitimer(ITIMER_VIRTUAL, &tick, NULL);
 }
 
-/* ---- The first state --------------------------------------------------------------------------
- */
+/* ---- The first state ------------------------------------------------------------------------- */
 
 static void choose_hot_lines(void)
 {

@@ -34,8 +34,7 @@ enum model_vector model_ipi_arrive(struct model_pcpu *pcpu, uint32_t nth);
 /* INTA: the highest arrived vector leaves the IRR; EOI follows at once. */
 enum model_vector model_interrupt_take(struct model_pcpu *pcpu);
 
-/* ---- A guest: a program of one instruction a step ----------------------------------------------
- */
+/* ---- A guest: a program of one instruction a step -------------------------------------------- */
 
 enum model_instruction {
 	GUEST_SPIN, /* for ever; nothing but an event ends it */
@@ -98,8 +97,7 @@ enum model_exit {
 	EXIT_TIMER,   /* VMX: the preemption timer */
 };
 
-/* ---- SVM (APM vol. 2, "Secure Virtual Machine") ------------------------------------------------
- */
+/* ---- SVM (APM vol. 2, "Secure Virtual Machine") ---------------------------------------------- */
 
 /* VMRUN: takes EVENTINJ into the guest ("Event Injection"). */
 void model_svm_vmrun(struct vmcb *vmcb, struct model_guest *guest);
@@ -113,8 +111,7 @@ bool model_svm_has_event(const struct vmcb *vmcb, const struct model_pcpu *pcpu)
 /* One instruction boundary and, without an event, one instruction. */
 enum model_exit model_svm_step(struct vmcb *vmcb, struct model_guest *guest, const uint8_t *program,
     const struct model_pcpu *pcpu);
-/* ---- VMX (SDM vol. 3, "VM Entries", "VM Exits", "APIC Virtualization and Virtual Interrupts") --
- */
+/* ---- VMX (SDM vol. 3, "VM Entries", "VM Exits", "APIC Virtualization and Virtual Interrupts")  */
 
 /* Wrong hardware, to show what the right one is needed for. */
 enum model_vmx_fault {
@@ -161,8 +158,7 @@ bool model_vmx_timer_runs(const struct model_vmx *vmx);
 bool model_vmx_has_event(const struct model_vmx *vmx, const struct model_pcpu *pcpu);
 enum model_exit model_vmx_step(const struct model_vmx *vmx, struct model_pcpu *pcpu);
 
-/* ---- VT-d: a device posts (VT-d specification, "Interrupt-Posting Hardware Operation") ----------
- */
+/* ---- VT-d: a device posts (VT-d specification, "Interrupt-Posting Hardware Operation") ------- */
 
 /*
  * One atomic read-modify-write of the descriptor: the PIR bit, and ON if ON and SN were clear.

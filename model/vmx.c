@@ -56,8 +56,7 @@ void model_vmcs_write(struct model_vmcs *vmcs, uint32_t field, uint64_t value)
 	}
 }
 
-/* ---- The virtual-APIC page ("Virtual APIC State") -----------------------------------------------
- */
+/* ---- The virtual-APIC page ("Virtual APIC State") -------------------------------------------- */
 
 static uint32_t *page_word(const struct model_vmx *vmx, uint32_t reg, uint8_t vector)
 {
@@ -141,8 +140,7 @@ static enum model_exit virtualize_eoi(const struct model_vmx *vmx)
 	return exits ? EXIT_EOI_INDUCED : EXIT_NONE;
 }
 
-/* ---- "Posted-Interrupt Processing" -------------------------------------------------------------
- */
+/* ---- "Posted-Interrupt Processing" ----------------------------------------------------------- */
 
 /* Steps 1 to 4: acknowledge, clear ON, EOI. */
 static void begin_posting(const struct model_vmx *vmx, struct model_pcpu *pcpu)
@@ -180,8 +178,7 @@ static bool takes_posted(const struct model_vmx *vmx)
 	return vmx->vmcs->pin_based & PIN_POSTED_INTERRUPTS;
 }
 
-/* ---- Entry -------------------------------------------------------------------------------------
- */
+/* ---- Entry ----------------------------------------------------------------------------------- */
 
 void model_vmx_enter(const struct model_vmx *vmx)
 {
