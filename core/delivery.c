@@ -20,6 +20,13 @@ static uint32_t delivery_own_reasons(const struct ph_vcpu *vcpu)
 	return 0;
 }
 
+/* With one delivery only, the embedder may still want to know the APIC's mode and address. */
+static bool delivery_has_choice(const struct ph_vcpu *vcpu)
+{
+	return vcpu->platform->set_delivery &&
+	    (vcpu->backend == &backend_vmx || vcpu->backend == &backend_vmx_apicv);
+}
+
 /*
  * Nothing moves at a switch: IRR, ISR and TMR live in the same page and others post into the same
  * descriptor in either mode, so no sender needs to know and nobody waits (docs/adr/0002).
@@ -29,9 +36,10 @@ void delivery_update(struct ph_vcpu *vcpu)
 	enum ph_delivery delivery = vcpu->delivery_best;
 
 	/* With L2 current the controls are not L1's: ph_vcpu_set_nested() comes back to it. */
-	if (vcpu->delivery_best == PH_DELIVERY_INJECTED || vcpu->is_nested)
+	if (!delivery_has_choice(vcpu) || vcpu->is_nested)
 		return;
-	vcpu->inhibits = delivery_own_reasons(vcpu);
+	if (delivery != PH_DELIVERY_INJECTED)
+		vcpu->inhibits = delivery_own_reasons(vcpu);
 	if (vcpu->inhibits | shared32_load(&vcpu->vm->inhibits, INHIBIT_READ))
 		delivery = PH_DELIVERY_INJECTED;
 	if (delivery == vcpu->delivery && vcpu->lapic.base == vcpu->delivery_base)

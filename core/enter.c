@@ -76,13 +76,17 @@ bool enter_has_extint(const struct ph_vcpu *vcpu)
 	    (vcpu->lapic.accepts_pic && source_pic_output(vcpu->vm));
 }
 
-/* The event to take next, by priority, and windows for what has to wait. */
+/* The event to take next, by priority. */
 struct choice {
 	struct event event;
 	struct event *slot; /* where an exception or a lost event waits; NULL: a new event */
-	bool has_intr; /* an interrupt can be delivered as far as the APIC goes, or goes in now */
-	bool intr_window;
-	bool nmi_window;
+};
+
+/* Windows for what has to wait. */
+struct windows {
+	bool has_intr; /* an interrupt waits for its window, or goes in now */
+	bool intr;
+	bool nmi;
 };
 
 #define INTR_EXTINT 256 /* an interrupt that has no vector yet: the PIC gives it at INTA */
@@ -101,105 +105,129 @@ static inline int enter_find_intr(struct ph_vcpu *vcpu)
 	return lapic_deliverable(vcpu);
 }
 
-/* An exception, a lost event or an NMI, and the window for an NMI; false: none of them can go in now. */
-static bool enter_choose_other(struct ph_vcpu *vcpu, struct choice *choice)
+/* The class of the highest interrupt in IRR, which is not empty, if TPR holds it back; else 0. */
+static uint8_t enter_tpr_class(struct ph_vcpu *vcpu)
 {
-	struct events *events = &vcpu->events;
-	uint32_t nmi_left = events->nmi_pending_count;
+	uint32_t class = (uint32_t)lapic_highest_irr(vcpu) >> 4;
 
-	if (events->exception.kind != EVENT_NONE) {
-		choice->slot = &events->exception;
-	} else if (events->lost.kind != EVENT_NONE) {
-		choice->slot = &events->lost;
-	} else if (nmi_left && vcpu->backend->nmi_allowed(vcpu)) {
-		choice->event = (struct event){.kind = EVENT_NMI, .vector = 2};
-		nmi_left--;
-	}
-	if (choice->slot)
-		choice->event = *choice->slot;
-	choice->nmi_window = nmi_left != 0;
-	return choice->event.kind != EVENT_NONE;
+	return class > lapic_reg(vcpu, APIC_TPR) >> 4 ? 0 : (uint8_t)class;
 }
 
-/* Not 0: there are some.  All at once, for each is 0 as a rule and this is on the way of every entry. */
-static inline uint32_t enter_others(const struct events *events)
+/* Not 0: an exception, a lost event or an NMI waits. */
+static inline uint32_t enter_has_other(const struct events *events)
 {
 	_Static_assert(EVENT_NONE == 0, "no event");
 	return (uint32_t)events->exception.kind | (uint32_t)events->lost.kind |
 	    events->nmi_pending_count;
 }
 
+/* An exception, a lost event or an NMI; false: none of them can go in now. */
+static bool enter_choose_other(struct ph_vcpu *vcpu, struct choice *choice)
+{
+	struct events *events = &vcpu->events;
+
+	if (events->exception.kind != EVENT_NONE) {
+		choice->slot = &events->exception;
+	} else if (events->lost.kind != EVENT_NONE) {
+		choice->slot = &events->lost;
+	} else if (events->nmi_pending_count && vcpu->backend->nmi_allowed(vcpu)) {
+		choice->event = (struct event){.kind = EVENT_NMI, .vector = 2};
+		return true;
+	}
+	if (choice->slot)
+		choice->event = *choice->slot;
+	return choice->slot;
+}
+
+/*
+ * TPR holds an interrupt back and so does RFLAGS.IF: wait for IF.  A guest that lowers TPR and then
+ * sets IF exits once for it.  While the threshold is in force already, it stays.
+ */
+static bool enter_awaits_if(struct ph_vcpu *vcpu)
+{
+	return vcpu->lapic.irr_pending && !vcpu->threshold_given && !delivery_is_virtual(vcpu) &&
+	    !vcpu->is_nested && enter_tpr_class(vcpu) && !vcpu->backend->intr_allowed(vcpu);
+}
+
+/* An interrupt, or its window: `intr` as from enter_find_intr(). */
+static inline struct windows enter_choose_intr(
+    struct ph_vcpu *vcpu, struct choice *choice, int intr, bool has_other)
+{
+	bool has_intr = intr != PH_NO_VECTOR || enter_awaits_if(vcpu);
+
+	if (intr == PH_NO_VECTOR || has_other || !vcpu->backend->intr_allowed(vcpu))
+		return (struct windows){.has_intr = has_intr, .intr = has_intr};
+	choice->slot = NULL;
+	choice->event.kind = intr == INTR_EXTINT ? EVENT_EXTINT : EVENT_INTR;
+	choice->event.vector = (uint8_t)intr;
+	return (struct windows){.has_intr = true};
+}
+
 /*
  * One event an entry, by SDM vol. 3, table "Priority Among Concurrent Events": an event whose
  * delivery was cut short goes first as it was; then faults of the current instruction, NMI, INTR.
  */
-static void enter_choose(struct ph_vcpu *vcpu, struct choice *choice)
+static struct windows enter_choose(struct ph_vcpu *vcpu, struct choice *choice)
 {
-	int intr = enter_find_intr(vcpu);
+	struct windows windows;
+	uint32_t nmi_count = 0;
 	bool has_other;
 
 	choice->slot = NULL;
-	choice->event = (struct event){.kind = EVENT_NONE};
-	choice->nmi_window = false;
-	has_other = enter_others(&vcpu->events) && enter_choose_other(vcpu, choice);
-	choice->has_intr = choice->intr_window = intr != PH_NO_VECTOR;
-	if (choice->has_intr && !has_other && vcpu->backend->intr_allowed(vcpu)) {
-		choice->event.kind = intr == INTR_EXTINT ? EVENT_EXTINT : EVENT_INTR;
-		choice->event.vector = (uint8_t)intr;
-		choice->intr_window = false;
-	}
+	choice->event.kind = EVENT_NONE;
+	has_other = enter_choose_other(vcpu, choice);
+	if (choice->event.kind == EVENT_NMI && !choice->slot)
+		nmi_count = 1;
+	windows = enter_choose_intr(vcpu, choice, enter_find_intr(vcpu), has_other);
+	windows.nmi = vcpu->events.nmi_pending_count > nmi_count;
+	return windows;
 }
 
-static void enter_set_windows(struct ph_vcpu *vcpu, const struct choice *choice)
+static inline void enter_set_windows(struct ph_vcpu *vcpu, struct windows windows)
 {
 	/* The NMI window depends on the guest's progress through IRET: look each time. */
-	if (choice->intr_window == vcpu->intr_window && choice->nmi_window == vcpu->nmi_window &&
-	    !choice->nmi_window)
+	if (windows.intr == vcpu->intr_window && windows.nmi == vcpu->nmi_window && !windows.nmi)
 		return;
-	if ((choice->intr_window && !vcpu->intr_window) ||
-	    (choice->nmi_window && !vcpu->nmi_window)) {
+	if ((windows.intr && !vcpu->intr_window) || (windows.nmi && !vcpu->nmi_window)) {
 		vcpu->counters.window_count++;
-		trace_event(vcpu, TRACE_WINDOW,
-		    (choice->intr_window ? 1u : 0u) | (choice->nmi_window ? 2u : 0u));
+		trace_event(
+		    vcpu, TRACE_WINDOW, (windows.intr ? 1u : 0u) | (windows.nmi ? 2u : 0u));
 	}
-	vcpu->intr_window = choice->intr_window;
-	vcpu->nmi_window = choice->nmi_window;
-	vcpu->backend->set_windows(vcpu, choice->intr_window, choice->nmi_window);
+	vcpu->intr_window = windows.intr;
+	vcpu->nmi_window = windows.nmi;
+	vcpu->backend->set_windows(vcpu, windows.intr, windows.nmi);
 }
 
 /*
  * The class below which the guest must not lower TPR unseen: that of an interrupt that TPR holds back.
  * With a higher one delivered or its window open, the next exit looks again.
  */
-static uint8_t enter_tpr_threshold(struct ph_vcpu *vcpu, const struct choice *choice)
+static inline uint8_t enter_tpr_threshold(struct ph_vcpu *vcpu, bool has_intr)
 {
-	int vector;
-
-	if (!vcpu->lapic.irr_pending || choice->has_intr || delivery_is_virtual(vcpu))
+	if (has_intr || !vcpu->lapic.irr_pending || delivery_is_virtual(vcpu))
 		return 0;
-	vector = lapic_highest_irr(vcpu);
-	if ((uint32_t)vector >> 4 > lapic_reg(vcpu, APIC_TPR) >> 4)
-		return 0;
-	return (uint8_t)((uint32_t)vector >> 4);
+	return enter_tpr_class(vcpu);
 }
 
-static void enter_set_tpr(struct ph_vcpu *vcpu, uint8_t threshold)
+static inline void enter_set_tpr(struct ph_vcpu *vcpu, uint8_t threshold)
 {
 	uint8_t tpr = (uint8_t)lapic_reg(vcpu, APIC_TPR);
 
-	/* With L2 current the TPR shadow and its threshold are L2's. */
-	if ((tpr == vcpu->tpr_given && threshold == vcpu->threshold_given) || vcpu->is_nested)
+	if (!((tpr ^ vcpu->tpr_given) | (threshold ^ vcpu->threshold_given)))
 		return;
 	vcpu->tpr_given = tpr;
 	vcpu->threshold_given = threshold;
 	vcpu->backend->set_tpr(vcpu, tpr, threshold);
 }
 
-static void enter_prepare(struct ph_vcpu *vcpu, struct choice *choice)
+static __attribute__((noinline)) void enter_prepare(struct ph_vcpu *vcpu, struct choice *choice)
 {
-	enter_choose(vcpu, choice);
-	enter_set_windows(vcpu, choice);
-	enter_set_tpr(vcpu, enter_tpr_threshold(vcpu, choice));
+	struct windows windows = enter_choose(vcpu, choice);
+
+	enter_set_windows(vcpu, windows);
+	/* With L2 current the TPR shadow and its threshold are L2's. */
+	if (!vcpu->is_nested)
+		enter_set_tpr(vcpu, enter_tpr_threshold(vcpu, windows.has_intr));
 }
 
 /* ---- Between 5 and 6: the entry can no longer be abandoned --------------------------------- */
@@ -348,20 +376,36 @@ static bool enter_recheck(struct ph_vcpu *vcpu)
 	return SHARED_STEP(ENTER_RECHECK_REQUESTS) && enter_has_requests(vcpu);
 }
 
-/* Does the choice for the next entry stay "nothing", windows and threshold as they are? */
-static bool enter_is_settled(const struct ph_vcpu *vcpu)
+/* Is there nothing to choose from but the local APIC's IRR, with L1 current? */
+static inline bool enter_is_plain(const struct ph_vcpu *vcpu)
 {
 	const struct lapic *lapic = &vcpu->lapic;
 
-	return !(lapic->irr_pending | vcpu->intr_window | lapic->accepts_pic | lapic->extint_pending |
-	    enter_others(&vcpu->events));
+	/* All at once: each is 0 as a rule, and this is on the way of every fast exit. */
+	return !(enter_has_other(&vcpu->events) | lapic->accepts_pic | lapic->extint_pending |
+	    vcpu->is_nested);
+}
+
+/* enter_prepare() for an interrupt from IRR alone. */
+static inline void enter_prepare_intr(struct ph_vcpu *vcpu, struct choice *choice)
+{
+	struct windows windows = enter_choose_intr(vcpu, choice, lapic_deliverable(vcpu), false);
+
+	enter_set_windows(vcpu, windows);
+	enter_set_tpr(vcpu, enter_tpr_threshold(vcpu, windows.has_intr));
 }
 
 /* After a fast-path exit, to 4 with the events as they are now; IRQs stay off.  False: to 1. */
-static bool enter_prepare_again(struct ph_vcpu *vcpu, struct choice *choice)
+static inline bool enter_prepare_again(struct ph_vcpu *vcpu, struct choice *choice)
 {
-	if (enter_is_settled(vcpu)) {
+	bool is_plain = enter_is_plain(vcpu);
+
+	if (is_plain && !(vcpu->lapic.irr_pending | vcpu->intr_window)) {
 		enter_set_tpr(vcpu, 0);
+		return true;
+	}
+	if (is_plain && !delivery_is_virtual(vcpu)) {
+		enter_prepare_intr(vcpu, choice);
 		return true;
 	}
 	if (nested_wants_exit(vcpu))
@@ -381,6 +425,7 @@ static bool enter_abandon(struct ph_vcpu *vcpu)
 static bool enter_guest(struct ph_vcpu *vcpu, struct choice *choice)
 {
 	const struct ph_platform *platform = vcpu->platform;
+	bool has_fast_exit = platform->fast_exit, has_trace = platform->trace;
 
 	for (;;) {
 		/* Steps 4 and 5. */
@@ -391,10 +436,11 @@ static bool enter_guest(struct ph_vcpu *vcpu, struct choice *choice)
 		enter_commit(vcpu, choice);
 		/* Step 6. */
 		vcpu->counters.entry_count++;
-		trace_event(vcpu, TRACE_ENTER, 0);
+		if (has_trace)
+			trace_event(vcpu, TRACE_ENTER, 0);
 		platform->enter(vcpu, vcpu->host);
 		vcpu->backend->collect(vcpu);
-		if (!platform->fast_exit || !platform->fast_exit(vcpu, vcpu->host))
+		if (!has_fast_exit || !platform->fast_exit(vcpu, vcpu->host))
 			return true;
 		if (SHARED_STEP(ENTER_AGAIN) && !enter_prepare_again(vcpu, choice))
 			return enter_abandon(vcpu);

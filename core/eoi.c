@@ -12,7 +12,7 @@ static void eoi_broadcast(struct ph_vcpu *vcpu, uint8_t vector)
 	source_ioapic_eoi(vcpu->vm, vcpu, vector);
 }
 
-static void eoi_level(struct ph_vcpu *vcpu, uint8_t vector)
+static __attribute__((noinline)) void eoi_level(struct ph_vcpu *vcpu, uint8_t vector)
 {
 	lapic_retire(vcpu, vector);
 	eoi_broadcast(vcpu, vector);
@@ -29,6 +29,21 @@ void eoi(struct ph_vcpu *vcpu)
 		eoi_level(vcpu, vector);
 	else
 		lapic_retire(vcpu, vector);
+}
+
+/* Out of line, so that the common EOI needs no frame. */
+static __attribute__((noinline)) void eoi_stale(struct ph_vcpu *vcpu)
+{
+	lapic_refresh(vcpu);
+	eoi(vcpu);
+}
+
+void ph_apic_eoi(struct ph_vcpu *vcpu)
+{
+	if (__builtin_expect(vcpu->lapic.is_stale, 0))
+		eoi_stale(vcpu);
+	else
+		eoi(vcpu);
 }
 
 void ph_apic_eoi_exit(struct ph_vcpu *vcpu, uint8_t vector)

@@ -68,23 +68,6 @@ void lapic_reset(struct ph_vcpu *vcpu, bool init)
 
 /* ---- 256-bit registers --------------------------------------------------------------------- */
 
-static inline uint32_t lapic_top_bit(uint32_t value)
-{
-	/* Not 31 - clz: this one is a lone BSR. */
-	return (uint32_t)__builtin_clz(value) ^ 31u;
-}
-
-/* Highest vector of a register of which `pending` has a bit for each word that is not 0. */
-static inline int lapic_highest(const struct ph_vcpu *vcpu, uint32_t reg, uint32_t pending)
-{
-	uint32_t word;
-
-	if (!pending)
-		return PH_NO_VECTOR;
-	word = lapic_top_bit(pending);
-	return (int)(word * 32 + lapic_top_bit(lapic_reg(vcpu, reg + word * 16)));
-}
-
 static uint8_t lapic_pending_words(const struct ph_vcpu *vcpu, uint32_t reg)
 {
 	uint32_t pending = 0;
@@ -103,7 +86,7 @@ void lapic_rebuild(struct ph_vcpu *vcpu)
 	lapic->is_stale = false;
 	lapic->irr_pending = lapic_pending_words(vcpu, APIC_IRR);
 	lapic->isr_pending = lapic_pending_words(vcpu, APIC_ISR);
-	lapic->highest_isr = (int16_t)lapic_highest(vcpu, APIC_ISR, lapic->isr_pending);
+	lapic->highest_isr = lapic_highest(vcpu, APIC_ISR, lapic->isr_pending);
 	lapic_update_ppr(vcpu);
 }
 
@@ -133,30 +116,6 @@ int lapic_highest_irr(struct ph_vcpu *vcpu)
 	return lapic_highest(vcpu, APIC_IRR, vcpu->lapic.irr_pending);
 }
 
-int lapic_deliverable_pending(struct ph_vcpu *vcpu)
-{
-	int vector = lapic_highest_irr(vcpu);
-
-	/* Off, IRR waits: the APIC may be enabled again. */
-	if (!lapic_is_hw_enabled(vcpu))
-		return PH_NO_VECTOR;
-	if ((uint32_t)vector >> 4 <= lapic_reg(vcpu, APIC_PPR) >> 4)
-		return PH_NO_VECTOR;
-	return vector;
-}
-
-/* SDM vol. 3, "Processor-Priority Register"; with equal classes PPR takes TPR's subclass. */
-static inline void lapic_set_ppr(struct ph_vcpu *vcpu)
-{
-	uint32_t ppr = lapic_reg(vcpu, APIC_TPR);
-	int highest = vcpu->lapic.highest_isr;
-
-	if (highest != PH_NO_VECTOR && (uint32_t)highest >> 4 > ppr >> 4)
-		ppr = (uint32_t)highest & 0xf0;
-	lapic_set_reg(vcpu, APIC_PPR, ppr);
-	shared32_store(&vcpu->shared.arbitration_priority, ppr, NONE);
-}
-
 void lapic_update_ppr(struct ph_vcpu *vcpu)
 {
 	lapic_set_ppr(vcpu);
@@ -183,21 +142,8 @@ void lapic_acknowledge(struct ph_vcpu *vcpu, uint8_t vector)
 		lapic->irr_pending &= (uint8_t)~word_bit;
 	*lapic_page_word(page, APIC_ISR, vector) |= bit;
 	lapic->isr_pending |= word_bit;
-	/* Its class is above PPR's, so above that of all in service. */
+	/* Its class is above PPR's, so above that of all in service and TPR's. */
 	lapic->highest_isr = vector;
 	lapic->isr_changed = true;
-	lapic_set_ppr(vcpu);
-}
-
-void lapic_retire(struct ph_vcpu *vcpu, uint8_t vector)
-{
-	struct lapic *lapic = &vcpu->lapic;
-	uint32_t *isr = lapic_word(vcpu, APIC_ISR, vector);
-
-	*isr &= ~lapic_bit(vector);
-	if (!*isr)
-		lapic->isr_pending &= (uint8_t) ~(1u << (vector / 32u));
-	lapic->highest_isr = (int16_t)lapic_highest(vcpu, APIC_ISR, lapic->isr_pending);
-	lapic->isr_changed = true;
-	lapic_set_ppr(vcpu);
+	lapic_write_ppr(vcpu, vector & 0xf0u);
 }

@@ -50,6 +50,11 @@ static inline bool lapic_is_x2apic(const struct ph_vcpu *vcpu)
 	return vcpu->lapic.base & APIC_BASE_X2APIC;
 }
 
+static inline bool lapic_is_xapic(const struct ph_vcpu *vcpu)
+{
+	return (vcpu->lapic.base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) == APIC_BASE_ENABLE;
+}
+
 static inline bool lapic_is_sw_enabled(const struct ph_vcpu *vcpu)
 {
 	return lapic_reg(vcpu, APIC_SVR) & APIC_SVR_ENABLE;
@@ -109,18 +114,40 @@ static inline bool lapic_is_unsynced(const struct ph_vcpu *vcpu)
 	return lapic->irr_changed | lapic->isr_changed | lapic->tmr_changed;
 }
 
+static inline uint32_t lapic_top_bit(uint32_t value)
+{
+	/* Not 31 - clz: this one is a lone BSR. */
+	return (uint32_t)__builtin_clz(value) ^ 31u;
+}
+
+/* Highest vector of a register of which `pending`, not 0, has a bit for each word that is not 0. */
+static inline uint32_t lapic_highest_pending(
+    const struct ph_vcpu *vcpu, uint32_t reg, uint32_t pending)
+{
+	uint32_t word = lapic_top_bit(pending);
+
+	return word * 32 + lapic_top_bit(lapic_reg(vcpu, reg + word * 16));
+}
+
+static inline int lapic_highest(const struct ph_vcpu *vcpu, uint32_t reg, uint32_t pending)
+{
+	return __builtin_expect(pending != 0, 0) ? (int)lapic_highest_pending(vcpu, reg, pending)
+						 : PH_NO_VECTOR;
+}
+
 /* Highest vector in IRR, or PH_NO_VECTOR. */
 int lapic_highest_irr(struct ph_vcpu *vcpu);
 
-/* lapic_deliverable() when IRR is not empty. */
-int lapic_deliverable_pending(struct ph_vcpu *vcpu);
-
 /* Highest vector in IRR whose class is above PPR's, or PH_NO_VECTOR (also if APIC is off). */
-static inline int lapic_deliverable(struct ph_vcpu *vcpu)
+static inline int lapic_deliverable(const struct ph_vcpu *vcpu)
 {
-	if (__builtin_expect(!vcpu->lapic.irr_pending, 1))
+	uint32_t vector;
+
+	/* Off, IRR waits: the APIC may be enabled again. */
+	if (!vcpu->lapic.irr_pending || !lapic_is_hw_enabled(vcpu))
 		return PH_NO_VECTOR;
-	return lapic_deliverable_pending(vcpu);
+	vector = lapic_highest_pending(vcpu, APIC_IRR, vcpu->lapic.irr_pending);
+	return vector >> 4 > lapic_reg(vcpu, APIC_PPR) >> 4 ? (int)vector : PH_NO_VECTOR;
 }
 
 /*
@@ -129,11 +156,25 @@ static inline int lapic_deliverable(struct ph_vcpu *vcpu)
  */
 void lapic_acknowledge(struct ph_vcpu *vcpu, uint8_t vector);
 
-/* Take the highest vector, which is in service, out of ISR; PPR recomputed. */
-void lapic_retire(struct ph_vcpu *vcpu, uint8_t vector);
-
 /* Set TPR (from CR8, V_TPR or the register) and recompute PPR. */
 void lapic_set_tpr(struct ph_vcpu *vcpu, uint8_t tpr);
+
+static inline void lapic_write_ppr(struct ph_vcpu *vcpu, uint32_t ppr)
+{
+	lapic_set_reg(vcpu, APIC_PPR, ppr);
+	shared32_store(&vcpu->shared.arbitration_priority, ppr, NONE);
+}
+
+/* SDM vol. 3, "Processor-Priority Register"; with equal classes PPR takes TPR's subclass. */
+static inline void lapic_set_ppr(struct ph_vcpu *vcpu)
+{
+	uint32_t ppr = lapic_reg(vcpu, APIC_TPR);
+	int highest = vcpu->lapic.highest_isr;
+
+	if (highest != PH_NO_VECTOR && (uint32_t)highest >> 4 > ppr >> 4)
+		ppr = (uint32_t)highest & 0xf0;
+	lapic_write_ppr(vcpu, ppr);
+}
 
 /* Recompute PPR from TPR and ISR; publish arbitration_priority. */
 void lapic_update_ppr(struct ph_vcpu *vcpu);
@@ -151,6 +192,21 @@ static inline int lapic_highest_isr(const struct ph_vcpu *vcpu)
  * broadcasts are not suppressed (SDM vol. 3, "Signaling Interrupt Servicing Completion").
  */
 void eoi(struct ph_vcpu *vcpu);
+
+/* Take the highest vector, which is in service, out of ISR; PPR recomputed. */
+static inline void lapic_retire(struct ph_vcpu *vcpu, uint8_t vector)
+{
+	struct lapic *lapic = &vcpu->lapic;
+	uint32_t *isr = lapic_word(vcpu, APIC_ISR, vector);
+
+	*isr &= ~lapic_bit(vector);
+	/* As a rule it was the only one. */
+	if (__builtin_expect(!*isr, 1))
+		lapic->isr_pending &= (uint8_t) ~(1u << (vector / 32u));
+	lapic->highest_isr = lapic_highest(vcpu, APIC_ISR, lapic->isr_pending);
+	lapic->isr_changed = true;
+	lapic_set_ppr(vcpu);
+}
 
 /* ---- lapic_timer.c ------------------------------------------------------------------------- */
 

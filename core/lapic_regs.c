@@ -221,7 +221,8 @@ static __attribute__((noinline)) void regs_write_virtual(
 static inline void regs_write(
     struct ph_vcpu *vcpu, const struct regs_rule *rule, uint32_t offset, uint32_t value)
 {
-	if (__builtin_expect(vcpu->delivery == PH_DELIVERY_INJECTED && !vcpu->lapic.is_stale, 1))
+	/* Injected: nobody else writes the page, so it is never stale. */
+	if (__builtin_expect(vcpu->delivery == PH_DELIVERY_INJECTED, 1))
 		rule->write(vcpu, offset, value);
 	else
 		regs_write_virtual(vcpu, rule, offset, value);
@@ -250,7 +251,7 @@ static inline const struct regs_rule *regs_mmio_rule(
 	/* Rotated, so that one comparison finds both an odd offset and a large one. */
 	uint32_t index = offset >> 4 | offset << 28;
 
-	if (size != 4 || index >= REGISTER_COUNT || regs_mode(vcpu->lapic.base) != MODE_XAPIC)
+	if (size != 4 || index >= REGISTER_COUNT || !lapic_is_xapic(vcpu))
 		return NULL;
 	return &regs_rules[index];
 }
@@ -278,6 +279,14 @@ void ph_apic_mmio_write(struct ph_vcpu *vcpu, uint32_t offset, uint32_t size, ui
 		regs_write(vcpu, rule, offset, value & rule->bits);
 	else if (!(rule->access & MMIO))
 		source_lvt_error(vcpu, APIC_ESR_REGISTER);
+}
+
+void ph_apic_icr_write(struct ph_vcpu *vcpu, uint32_t value)
+{
+	if (__builtin_expect(vcpu->delivery == PH_DELIVERY_INJECTED, 1))
+		regs_write_icr(vcpu, APIC_ICR, value);
+	else
+		regs_write_virtual(vcpu, &regs_rules[APIC_ICR / 16], APIC_ICR, value);
 }
 
 /* ---- x2APIC MSRs --------------------------------------------------------------------------- */

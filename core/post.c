@@ -118,18 +118,31 @@ static __attribute__((noinline)) void post_remote(struct ph_vcpu *target, uint8_
 		post_edge(target, vector);
 }
 
+/* Also out of line, for the same reason. */
+static __attribute__((noinline)) void post_self_traced(struct ph_vcpu *vcpu, uint8_t vector, bool level)
+{
+	trace_event(vcpu, TRACE_POST, vector);
+	lapic_accept(vcpu, vector, level);
+}
+
+void post_self(struct ph_vcpu *vcpu, uint8_t vector, bool level, enum ph_source source)
+{
+	/* The owner looks at IRR before it enters: no atomics, and no one to notify. */
+	vcpu->counters.posted_count[source]++;
+	vcpu->counters.elided_count++;
+	if (__builtin_expect(vcpu->platform->trace != NULL, 0))
+		post_self_traced(vcpu, vector, level);
+	else
+		lapic_accept(vcpu, vector, level);
+}
+
 void post_interrupt(struct ph_vcpu *sender, struct ph_vcpu *target, uint8_t vector, bool level,
     enum ph_source source)
 {
-	if (sender != target) {
+	if (sender != target)
 		post_remote(target, vector, level, source);
-		return;
-	}
-	/* The owner looks at IRR before it enters: no atomics, and no one to notify. */
-	target->counters.posted_count[source]++;
-	target->counters.elided_count++;
-	trace_event(target, TRACE_POST, vector);
-	lapic_accept(target, vector, level);
+	else
+		post_self(target, vector, level, source);
 }
 
 bool post_request(struct ph_vcpu *target, uint32_t bits)

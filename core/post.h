@@ -13,6 +13,9 @@
 void post_interrupt(struct ph_vcpu *sender, struct ph_vcpu *target, uint8_t vector, bool level,
     enum ph_source source);
 
+/* The same from the owner to itself.  Owner. */
+void post_self(struct ph_vcpu *vcpu, uint8_t vector, bool level, enum ph_source source);
+
 /*
  * Post some of REQUEST_*, then kick or wake so that the owner sees it before its next entry.  False:
  * all were posted before and not yet serviced; whoever posted them sees to the kick.

@@ -24,7 +24,7 @@ static inline void source_ipi_to_self(struct ph_vcpu *vcpu, uint8_t vector, uint
 	if (__builtin_expect(vector < LAPIC_FIRST_VECTOR, 0))
 		source_lvt_error(vcpu, illegal);
 	else if (lapic_is_sw_enabled(vcpu))
-		post_interrupt(vcpu, vcpu, vector, false, PH_SOURCE_IPI);
+		post_self(vcpu, vector, false, PH_SOURCE_IPI);
 }
 
 void source_ipi_self(struct ph_vcpu *vcpu, uint8_t vector)

@@ -17,7 +17,7 @@ static bool source_lvt_fixed(struct ph_vcpu *vcpu, uint8_t vector, bool level)
 		source_lvt_error(vcpu, APIC_ESR_RECV_VECTOR);
 		return false;
 	}
-	post_interrupt(vcpu, vcpu, vector, level, PH_SOURCE_LVT);
+	post_self(vcpu, vector, level, PH_SOURCE_LVT);
 	return true;
 }
 

@@ -89,10 +89,11 @@ struct lapic {
 	bool timer_is_armed;   /* the platform's timer may still expire */
 	uint8_t irr_pending; /* bit n: the nth 32 vectors of IRR are not all clear */
 	uint8_t isr_pending; /* the same of ISR */
-	int16_t highest_isr; /* cache; PH_NO_VECTOR when ISR is empty */
+	int32_t highest_isr; /* cache; PH_NO_VECTOR when ISR is empty */
 	bool is_bsp;
-	bool accepts_pic;  /* as published: LINT0 takes the 8259's INTR */
-	bool extint_pending; /* an ExtINT message waits for its INTA */
+	/* Booleans; as words, for enter.c looks at them after every exit. */
+	uint32_t accepts_pic;    /* as published: LINT0 takes the 8259's INTR */
+	uint32_t extint_pending; /* an ExtINT message waits for its INTA */
 	/* Virtual-interrupt delivery: the processor changes IRR, ISR and PPR behind the caches. */
 	bool is_stale;    /* the guest has run since the caches above were right */
 	bool irr_changed; /* what RVI, SVI and the EOI-exit bitmap come from changed by software */
@@ -146,7 +147,7 @@ struct ph_vcpu {
 	void *vmcb;
 	uint32_t index;
 	enum activity activity;
-	bool is_nested; /* L2 is the current guest; writer: nested.c */
+	uint32_t is_nested; /* a boolean, as a word for enter.c: L2 is the current guest; writer: nested.c */
 	struct lapic lapic;
 	struct events events;
 	struct ph_counters counters; /* the owner's part; the rest is in statistics */

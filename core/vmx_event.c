@@ -132,13 +132,10 @@ void vmx_inject(struct ph_vcpu *vcpu, const struct event *event)
 
 void vmx_set_windows(struct ph_vcpu *vcpu, bool intr, bool nmi)
 {
-	uint32_t primary = vcpu->vmx.primary & ~(PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
+	uint32_t others = vcpu->vmx.primary & ~(PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
 
-	if (intr)
-		primary |= PRIMARY_INTERRUPT_WINDOW;
-	if (nmi)
-		primary |= PRIMARY_NMI_WINDOW;
-	vmx_write_primary(vcpu, primary);
+	/* Products: no branches. */
+	vmx_write_primary(vcpu, others | intr * PRIMARY_INTERRUPT_WINDOW | nmi * PRIMARY_NMI_WINDOW);
 }
 
 void vmx_set_tpr(struct ph_vcpu *vcpu, uint8_t tpr, uint8_t threshold)

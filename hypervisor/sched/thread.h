@@ -80,10 +80,10 @@ bool thread_others_wait(void);
 /* True when the calling thread ought to call thread_yield() soon.  Any context; cheap. */
 static inline bool thread_should_yield(void)
 {
-	uint32_t value;
+	bool is_wanted;
 
-	__asm__ volatile("movl %%gs:24, %0" : "=r"(value));
-	return value != 0;
+	__asm__ volatile("cmpl $0, %%gs:24" : "=@ccne"(is_wanted));
+	return is_wanted;
 }
 
 /* Ask that the thread go on on pcpu: at once when it is the caller, else at its next yield. */

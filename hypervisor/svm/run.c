@@ -25,6 +25,7 @@ static void run_new_asid(struct arch_vcpu *arch, struct svm_cpu *cpu, uint32_t p
 void arch_flush_tlb(struct vcpu *vcpu)
 {
 	vcpu->arch->asid_generation = 0;
+	vcpu->entry_work |= VCPU_WORK_FLUSH;
 	code_forget(vcpu->arch);
 }
 
@@ -143,7 +144,7 @@ static __attribute__((noinline)) bool fast_msr(struct vcpu *vcpu)
 	length = instruction_length(vcpu);
 	if (!length)
 		return false;
-	if (ph_apic_msr_write(vcpu->ph, msr, vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vmcb->rax) == PH_OK)
+	if (ph_apic_msr_write(vcpu->ph, msr, vcpu->gprs[GPR_RDX] << 32 | (uint32_t)*vcpu->rax) == PH_OK)
 		exit_skip(vcpu, length);
 	else
 		exit_inject_error(vcpu, VECTOR_GP, 0);

@@ -68,18 +68,22 @@ struct walk_memory {
  * the bytes (two overlapping words) still read the same, decoding it again would change nothing.
  */
 struct code {
-	uint64_t linear;
+	uint64_t linear; /* CODE_NOWHERE: decoded for one use only */
+	uint64_t linear_store; /* the same for a plain store of up to 8 bytes; else CODE_NOWHERE */
 	uint64_t cr3;
 	uint64_t first, last;
-	const uint8_t *host; /* the first byte; NULL: decoded for one use only */
+	const uint8_t *host; /* the first byte */
 	struct walk_memory walk;
 	struct instruction in; /* length 0: not an instruction that the decoder knows */
 	struct mmio_access access;
 	enum decode_mode mode;
 	bool is_mmio; /* access is valid */
-};
-#define CODE_SHIFT 6u /* 64 of them */
-#define CODE_ORDER 2u /* of their pages */
+	bool is_plain_store; /* MOV of 32 bits, not from RSP, to memory: what EOI and ICR writes are */
+} __attribute__((aligned(256))); /* so that it is found by a shift */
+#define CODE_SHIFT   6u /* 64 of them, by the low bits of the address */
+#define CODE_ORDER   2u /* of their pages */
+#define CODE_NOWHERE (1ull << 63) /* is no canonical address */
+#define CODE_LAST_WORD (DECODE_MAX_LENGTH - sizeof(uint64_t))
 
 /* Owner only, unless a comment says otherwise. */
 struct arch_vcpu {
@@ -112,18 +116,18 @@ static inline struct vmcb *vcpu_vmcb(const struct vcpu *vcpu)
 	return vcpu->arch->vmcb;
 }
 
-/* General-purpose registers by number; RAX and RSP come from the VMCB. */
+/* General-purpose registers by number; RSP comes from the VMCB. */
 static inline uint64_t vcpu_gpr(const struct vcpu *vcpu, uint32_t number)
 {
 	if (number == GPR_RAX)
-		return vcpu_vmcb(vcpu)->rax;
+		return *vcpu->rax;
 	return number == GPR_RSP ? vcpu_vmcb(vcpu)->rsp : vcpu->gprs[number];
 }
 
 static inline void vcpu_set_gpr(struct vcpu *vcpu, uint32_t number, uint64_t value)
 {
 	if (number == GPR_RAX)
-		vcpu_vmcb(vcpu)->rax = value;
+		*vcpu->rax = value;
 	else if (number == GPR_RSP)
 		vcpu_vmcb(vcpu)->rsp = value;
 	else
@@ -202,8 +206,13 @@ static inline void exit_skip_plain(struct vcpu *vcpu, uint64_t length, enum deco
 void exit_nested_fault(struct vcpu *vcpu);      /* mmio.c */
 /* The same with IRQs off; false: not the local APIC's page, nothing was done. */
 bool exit_fast_apic(struct vcpu *vcpu);
-/* Do what an instruction of code_is_plain_store() does to that register of the local APIC; RIP stays. */
-void exit_store_to_apic(struct vcpu *vcpu, const struct code *code, uint32_t offset);
+/* What a plain store stores. */
+static inline uint32_t exit_store_value(const struct vcpu *vcpu, const struct code *code)
+{
+	const struct mmio_access *access = &code->access;
+
+	return (uint32_t)(access->has_immediate ? code->in.immediate : vcpu_gpr(vcpu, access->reg));
+}
 void exit_cr(struct vcpu *vcpu);       /* cr.c */
 void exit_xsetbv(struct vcpu *vcpu);
 
@@ -228,14 +237,53 @@ const uint8_t *walk_page(const struct vcpu *vcpu, uint64_t linear, struct walk_m
  * there: another CPU has unmapped it, and the guest had better run it again and fault by itself.
  */
 const struct code *code_at_rip(struct vcpu *vcpu);
-/* MOV of 32 bits to memory: what EOI and ICR writes are. */
-static inline bool code_is_plain_store(const struct code *code)
+
+static inline struct code *code_slot(const struct arch_vcpu *arch, uint64_t linear)
 {
-	return code->is_mmio && code->access.kind == MMIO_STORE && code->access.bytes == 4;
+	return &arch->code[linear & ((1u << CODE_SHIFT) - 1)];
 }
-/* The same by vmcb's rip and cr3 alone, in 64-bit mode, if it is remembered and is such a store; else NULL. */
-const struct code *code_remembered_store(struct vcpu *vcpu);
-/* Forget all: the paging mode changed. */
+
+/* Guest memory, each word read once: the guest may be changing it. */
+struct unaligned_word {
+	uint64_t value;
+} __attribute__((packed));
+
+static inline uint64_t code_word(const uint8_t *at)
+{
+	return ((const volatile struct unaligned_word *)(const volatile void *)at)->value;
+}
+
+static inline bool walk_holds(const struct walk_memory *walk)
+{
+	return *walk->entry[0] == walk->value[0] && *walk->entry[1] == walk->value[1] &&
+	    *walk->entry[2] == walk->value[2] && *walk->entry[3] == walk->value[3];
+}
+
+/* Would it be read and decoded to the same as it was, as far as its first 8 bytes are concerned? */
+static inline bool code_begins(const struct code *code, uint64_t cr3)
+{
+	return code->cr3 == cr3 && walk_holds(&code->walk) && code_word(code->host) == code->first;
+}
+
+/* All of it? */
+static inline bool code_holds(const struct code *code, uint64_t cr3)
+{
+	return code_begins(code, cr3) && code_word(code->host + CODE_LAST_WORD) == code->last;
+}
+
+/*
+ * The instruction at `rip`, of a 64-bit code segment, if it is remembered and a short plain store; else NULL.
+ * Nothing is remembered outside long mode, nor when it is left.
+ */
+static inline const struct code *code_remembered_store(const struct arch_vcpu *arch, uint64_t rip,
+    uint64_t cr3)
+{
+	const struct code *code = code_slot(arch, rip);
+
+	return code->linear_store == rip && code_begins(code, cr3) ? code : NULL;
+}
+
+/* Forget all: the paging mode changed.  Also the state to begin with. */
 void code_forget(struct arch_vcpu *arch);
 /* The bytes at RIP in hexadecimal, for messages: text[2 * DECODE_MAX_LENGTH + 1]. */
 void code_print(struct vcpu *vcpu, char *text);

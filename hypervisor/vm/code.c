@@ -5,19 +5,8 @@
 #include "hypervisor/vm/arch.h"
 
 #define CODE_COUNT (1u << CODE_SHIFT)
-#define LAST_WORD  (DECODE_MAX_LENGTH - sizeof(uint64_t))
 
 _Static_assert(CODE_COUNT * sizeof(struct code) <= PAGE_SIZE << CODE_ORDER, "struct code");
-
-/* Guest memory, each word read once: the guest may be changing it. */
-struct unaligned_word {
-	uint64_t value;
-} __attribute__((packed));
-
-static inline uint64_t read_word(const uint8_t *at)
-{
-	return ((const volatile struct unaligned_word *)(const volatile void *)at)->value;
-}
 
 static inline uint64_t code_linear(const struct vcpu *vcpu)
 {
@@ -26,31 +15,15 @@ static inline uint64_t code_linear(const struct vcpu *vcpu)
 	return vcpu_is_long64(vcpu) ? vmcb->rip : (uint32_t)(vmcb->cs.base + vmcb->rip);
 }
 
-static inline struct code *code_slot(const struct arch_vcpu *arch, uint64_t linear)
-{
-	/* Fibonacci hashing: neighbours go to different slots. */
-	return &arch->code[linear * 0x9e3779b97f4a7c15ull >> (64 - CODE_SHIFT)];
-}
-
-static inline bool walk_holds(const struct walk_memory *walk)
-{
-	return *walk->entry[0] == walk->value[0] && *walk->entry[1] == walk->value[1] &&
-	    *walk->entry[2] == walk->value[2] && *walk->entry[3] == walk->value[3];
-}
-
-/* Only 64-bit code is remembered, so the mode is part of what code_linear() found. */
-static inline bool code_holds(const struct code *code, const struct vmcb *vmcb)
-{
-	return code->linear == vmcb->rip && code->host && code->cr3 == vmcb->cr3 &&
-	    walk_holds(&code->walk) && read_word(code->host) == code->first &&
-	    read_word(code->host + LAST_WORD) == code->last;
-}
-
 static void code_decode(struct code *code, const uint8_t *bytes, uint32_t available)
 {
+	const struct mmio_access *access = &code->access;
+
 	if (!decode(bytes, available, code->mode, &code->in))
 		code->in.length = 0;
 	code->is_mmio = code->in.length && decode_mmio(&code->in, &code->access);
+	code->is_plain_store = code->is_mmio && access->kind == MMIO_STORE && access->bytes == 4 &&
+	    (access->has_immediate || access->reg != GPR_RSP);
 }
 
 /* Bytes at `linear` up to 15, over a page's end if need be.  Returns how many. */
@@ -93,8 +66,9 @@ static bool remember(struct vcpu *vcpu, struct code *code, uint64_t linear)
 		return false;
 	complete_walk(&code->walk);
 	code->host = page + linear % PAGE_SIZE;
-	code->first = read_word(code->host);
-	code->last = read_word(code->host + LAST_WORD);
+	code->first = code_word(code->host);
+	code->last = code_word(code->host + CODE_LAST_WORD);
+	code->linear = linear;
 	return true;
 }
 
@@ -104,17 +78,19 @@ static __attribute__((noinline)) const struct code *code_read(struct vcpu *vcpu,
 	uint8_t bytes[DECODE_MAX_LENGTH];
 	uint32_t available = DECODE_MAX_LENGTH;
 
-	*code = (struct code){.linear = linear, .cr3 = vcpu_vmcb(vcpu)->cr3,
+	*code = (struct code){.linear = CODE_NOWHERE, .linear_store = CODE_NOWHERE, .cr3 = vcpu_vmcb(vcpu)->cr3,
 	    .mode = decode_mode(vcpu)};
 	if (remember(vcpu, code, linear)) {
 		memcpy(bytes, &code->first, sizeof(uint64_t));
-		memcpy(bytes + LAST_WORD, &code->last, sizeof(uint64_t));
+		memcpy(bytes + CODE_LAST_WORD, &code->last, sizeof(uint64_t));
 	} else {
 		available = read_bytes(vcpu, linear, bytes);
 	}
 	if (!available)
 		return NULL;
 	code_decode(code, bytes, available);
+	if (code->is_plain_store && code->in.length <= sizeof(code->first))
+		code->linear_store = code->linear;
 	return code;
 }
 
@@ -123,17 +99,11 @@ const struct code *code_at_rip(struct vcpu *vcpu)
 	uint64_t linear = code_linear(vcpu);
 	struct code *code = code_slot(vcpu->arch, linear);
 
-	if (vcpu_is_long64(vcpu) && code_holds(code, vcpu_vmcb(vcpu)))
+	/* Only 64-bit code is remembered, whose linear address is RIP. */
+	if (vcpu_is_long64(vcpu) && code->linear == linear &&
+	    code_holds(code, vcpu_vmcb(vcpu)->cr3))
 		return code;
 	return code_read(vcpu, code, linear);
-}
-
-const struct code *code_remembered_store(struct vcpu *vcpu)
-{
-	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	const struct code *code = code_slot(vcpu->arch, vmcb->rip);
-
-	return code_holds(code, vmcb) && code_is_plain_store(code) ? code : NULL;
 }
 
 void code_forget(struct arch_vcpu *arch)
@@ -141,7 +111,7 @@ void code_forget(struct arch_vcpu *arch)
 	uint32_t i;
 
 	for (i = 0; i < CODE_COUNT; i++)
-		arch->code[i].host = NULL;
+		arch->code[i].linear = arch->code[i].linear_store = CODE_NOWHERE;
 }
 
 void code_print(struct vcpu *vcpu, char *text)

@@ -320,7 +320,7 @@ static void mend(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struc
 
 static void set_result(struct vcpu *vcpu, const struct cpuid_result *r)
 {
-	vcpu_vmcb(vcpu)->rax = r->eax;
+	*vcpu->rax = r->eax;
 	vcpu->gprs[GPR_RBX] = r->ebx;
 	vcpu->gprs[GPR_RCX] = r->ecx;
 	vcpu->gprs[GPR_RDX] = r->edx;
@@ -347,7 +347,7 @@ static __attribute__((noinline)) void other_cpuid(
 
 void policy_cpuid(struct vcpu *vcpu)
 {
-	uint32_t number = (uint32_t)vcpu_vmcb(vcpu)->rax;
+	uint32_t number = (uint32_t)*vcpu->rax;
 	const struct leaf *leaf = leaf_of(number);
 
 	if (leaf && !leaf->is_odd)

@@ -221,7 +221,7 @@ static bool xcr0_is_valid(uint64_t value)
 void exit_xsetbv(struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	uint64_t value = vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vmcb->rax;
+	uint64_t value = vcpu->gprs[GPR_RDX] << 32 | (uint32_t)*vcpu->rax;
 	uint64_t length;
 
 	if (!(vcpu->arch->guest_cr4 & CR4_OSXSAVE)) {

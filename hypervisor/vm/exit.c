@@ -149,9 +149,8 @@ static void exit_hlt(struct vcpu *vcpu)
 
 static int access_msr(struct vcpu *vcpu, bool is_write)
 {
-	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	uint32_t msr = (uint32_t)vcpu->gprs[GPR_RCX];
-	uint64_t value = vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vmcb->rax;
+	uint64_t value = vcpu->gprs[GPR_RDX] << 32 | (uint32_t)*vcpu->rax;
 	int result;
 
 	if (is_write)
@@ -159,7 +158,7 @@ static int access_msr(struct vcpu *vcpu, bool is_write)
 	result = policy_msr_read(vcpu, msr, &value);
 	if (result != PH_OK)
 		return result;
-	vmcb->rax = (uint32_t)value;
+	*vcpu->rax = (uint32_t)value;
 	vcpu->gprs[GPR_RDX] = value >> 32;
 	return PH_OK;
 }
@@ -178,7 +177,7 @@ static void exit_msr(struct vcpu *vcpu)
 
 void exit_vmcall(struct vcpu *vcpu)
 {
-	vcpu_vmcb(vcpu)->rax = VMMCALL_NO_SUCH_CALL;
+	*vcpu->rax = VMMCALL_NO_SUCH_CALL;
 }
 
 static void exit_vmmcall(struct vcpu *vcpu)

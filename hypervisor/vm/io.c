@@ -39,9 +39,8 @@ static uint64_t bytes_mask(uint32_t bytes)
 
 static void io_plain(struct vcpu *vcpu, const struct io *io)
 {
-	struct vmcb *vmcb = vcpu_vmcb(vcpu);
 	uint64_t mask = bytes_mask(io->bytes);
-	uint32_t value = (uint32_t)(vmcb->rax & mask);
+	uint32_t value = (uint32_t)(*vcpu->rax & mask);
 
 	if (!io->is_in) {
 		board_io_write(vcpu->vm, vcpu, io->port, io->bytes, value);
@@ -49,8 +48,8 @@ static void io_plain(struct vcpu *vcpu, const struct io *io)
 	}
 	board_io_read(vcpu->vm, vcpu, io->port, io->bytes, &value);
 	if (io->bytes == 4)
-		vmcb->rax = 0;
-	vmcb->rax = (vmcb->rax & ~mask) | (value & mask);
+		*vcpu->rax = 0;
+	*vcpu->rax = (*vcpu->rax & ~mask) | (value & mask);
 }
 
 /* ---- Strings --------------------------------------------------------------------------------- */

@@ -202,14 +202,6 @@ static bool handle_odd_fault(struct vcpu *vcpu, uint64_t info, uint64_t gpa)
 	return false;
 }
 
-void exit_store_to_apic(struct vcpu *vcpu, const struct code *code, uint32_t offset)
-{
-	const struct mmio_access *access = &code->access;
-
-	ph_apic_mmio_write(vcpu->ph, offset, 4,
-	    (uint32_t)(access->has_immediate ? code->in.immediate : vcpu_gpr(vcpu, access->reg)));
-}
-
 /* The local APIC's page: the common case, and all that is handled with IRQs off. */
 bool exit_fast_apic(struct vcpu *vcpu)
 {
@@ -221,8 +213,9 @@ bool exit_fast_apic(struct vcpu *vcpu)
 	    (vmcb->exit_int_info & VMCB_EVENT_VALID))
 		return false;
 	code = code_at_rip(vcpu);
-	if (code && code_is_plain_store(code)) {
-		exit_store_to_apic(vcpu, code, (uint32_t)vmcb->exit_info_2 % PAGE_BYTES);
+	if (code && code->is_plain_store) {
+		ph_apic_mmio_write(vcpu->ph, (uint32_t)vmcb->exit_info_2 % PAGE_BYTES, 4,
+		    exit_store_value(vcpu, code));
 		exit_skip_plain(vcpu, code->in.length, code->mode);
 	} else if (code)
 		emulate(vcpu, code, vmcb->exit_info_2);

@@ -25,7 +25,8 @@ static void platform_enter_traced(struct ph_vcpu *ph, void *host)
 
 static bool platform_fast_exit(struct ph_vcpu *ph, void *host)
 {
-	return svm_fast_exit(host) && vcpu_after_fast_exit(ph);
+	(void)ph;
+	return svm_fast_exit(host) && vcpu_after_fast_exit();
 }
 
 static void platform_notify(struct ph_vcpu *ph, void *host, uint32_t pcpu)

@@ -122,7 +122,7 @@ void arch_vcpu_reset(struct vcpu *vcpu, bool init)
 		reset_fpu(arch);
 	}
 	arch->guest_cr4 = 0;
-	arch->vmcb->rax = 0;
+	*vcpu->rax = 0;
 	vcpu->gprs[GPR_RDX] = policy_signature();
 	arch_flush_tlb(vcpu);
 	if (is_loaded)
@@ -169,7 +169,7 @@ void arch_vcpu_boot(struct vcpu *vcpu, const struct boot_state *state)
 	set_segment(&vmcb->gdtr, 0, state->gdt_base, state->gdt_limit, 0);
 	vmcb->rip = state->rip;
 	vmcb->rsp = state->rsp;
-	vmcb->rax = state->rax;
+	*vcpu->rax = state->rax;
 	vcpu->gprs[GPR_RBX] = state->rbx;
 	vcpu->gprs[GPR_RDX] = 0;
 	vcpu->gprs[GPR_RSI] = state->rsi;
@@ -190,6 +190,9 @@ int arch_vcpu_create(struct vcpu *vcpu, uint64_t tsc_offset)
 	if (!arch->vmcb || !arch->fpu_area || !arch->code)
 		return -1;
 	vcpu->arch = arch;
+	if (!vcpu->rax)
+		vcpu->rax = &arch->vmcb->rax;
+	code_forget(arch);
 	arch->tsc_offset = tsc_offset;
 	return 0;
 }

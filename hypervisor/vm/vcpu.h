@@ -19,10 +19,10 @@ int vcpu_create(struct vm *vm, uint32_t index, uint64_t npt_root, uint32_t pcpu)
  * A wake-up of another thread on this pCPU asks for a yield: that needs the long way.  For the end of
  * platform.fast_exit(); true.
  */
-static inline bool vcpu_after_fast_exit(struct ph_vcpu *ph)
+static inline bool vcpu_after_fast_exit(void)
 {
-	if (thread_should_yield())
-		ph_vcpu_request(ph, VM_REQUEST_YIELD);
+	if (__builtin_expect(thread_should_yield(), 0))
+		ph_vcpu_request(running_vcpu()->ph, VM_REQUEST_YIELD);
 	return true;
 }
 

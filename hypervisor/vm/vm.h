@@ -88,10 +88,17 @@ enum gpr {
 	GPR_COUNT,
 };
 
+#define VCPU_WORK_FLUSH    1u
+#define VCPU_WORK_TIMER    2u
+#define VCPU_WORK_LAUNCH   4u /* the entry after a VMCLEAR */
+#define VCPU_WORK_LAUNCHED 8u /* the one after that */
+
 /* One virtual CPU.  Everything here belongs to its own thread unless a comment says otherwise. */
 struct vcpu {
-	/* RAX and RSP live in the VMCB while the vCPU runs; use vcpu_gpr()/vcpu_set_gpr(). */
+	/* RSP is in the VMCB, and SVM's RAX: use vcpu_gpr()/vcpu_set_gpr(). */
 	uint64_t gprs[GPR_COUNT];
+	uint64_t *rax; /* constant: SVM's processor keeps it in the VMCB, VMX's handlers in gprs */
+	uint32_t entry_work; /* VCPU_WORK_*: what VMX has to do before the next entry */
 	struct arch_vcpu *arch;  /* of both vendors; see vendor.h */
 	void *apic_page, *pid; /* constant; the memory of libposthorn's part that hardware sees */
 	struct vmx_vcpu *vmx;  /* NULL on SVM */

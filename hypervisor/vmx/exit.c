@@ -59,13 +59,6 @@ static void prepare_write(struct vcpu *vcpu, struct vmcb *vmcb)
 	vmcb->exit_info_1 = 1;
 }
 
-/* SDM vol. 3, table "Exit Qualification for EPT Violations". */
-#define EPT_WRITE         (1u << 1)
-#define EPT_FETCH         (1u << 2)
-#define EPT_LINEAR_VALID  (1u << 7)
-#define EPT_FINAL         (1u << 8)
-#define EPT_NMI_UNBLOCKED (1u << 12)
-
 static void note_nmi_unblocked(struct vcpu *vcpu, const struct vmcb *vmcb, bool is_unblocked)
 {
 	/* Undefined when the exit came while an event was delivered. */
@@ -86,18 +79,17 @@ static void prepare_ept(struct vcpu *vcpu, struct vmcb *vmcb)
 	note_nmi_unblocked(vcpu, vmcb, qualification & EPT_NMI_UNBLOCKED);
 }
 
-/* SDM vol. 3, table "Exit Qualification for APIC-Access VM Exits from Linear Accesses". */
-#define APIC_ACCESS_OFFSET_MASK 0xfffu
-#define APIC_ACCESS_TYPE_SHIFT  12
-#define APIC_ACCESS_FETCH       2u
-
 static void prepare_apic(struct vcpu *vcpu, struct vmcb *vmcb)
 {
 	uint64_t qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
+	uint32_t type = qualification >> APIC_ACCESS_TYPE_SHIFT & 0xf;
 
 	(void)vcpu;
-	vmcb->exit_info_1 =
-	    (qualification >> APIC_ACCESS_TYPE_SHIFT & 0xf) == APIC_ACCESS_FETCH ? NPF_FETCH : 0;
+	vmcb->exit_info_1 = 0;
+	if (type == APIC_ACCESS_FETCH)
+		vmcb->exit_info_1 = NPF_FETCH;
+	else if (type >= APIC_ACCESS_PHYSICAL)
+		vmcb->exit_info_1 = NPF_TABLE_WALK;
 	vmcb->exit_info_2 = APIC_DEFAULT_BASE | (qualification & APIC_ACCESS_OFFSET_MASK);
 }
 
@@ -182,48 +174,9 @@ static void handle_shared(struct vcpu *vcpu, uint32_t reason)
 	vmx_registers_store(vcpu);
 }
 
-#define EPT_STORE        (EPT_WRITE | EPT_LINEAR_VALID | EPT_FINAL)
-#define EPT_STORE_MASK   (EPT_STORE | EPT_FETCH | EPT_NMI_UNBLOCKED)
-#define CS_ACCESS_LONG   (1u << 13)
-
-/*
- * The store of a register or immediate at an instruction that is remembered: what EOI and ICR writes of
- * a running system are.  It needs few of the guest's registers.  False: nothing was done.
- */
-static bool fast_store(struct vcpu *vcpu, uint32_t offset)
+bool vmx_fast_access(struct vcpu *vcpu, uint32_t reason)
 {
-	struct vmcb *vmcb = vcpu_vmcb(vcpu);
-	const struct code *code;
-	uint64_t rflags;
-
-	vmcb->rip = vmcs_read(VMCS_GUEST_RIP);
-	vmcb->cr3 = vmcs_read(VMCS_GUEST_CR3);
-	if (!(vmcb->efer & EFER_LMA) || !(vmcs_read(VMCS_GUEST_CS_ACCESS) & CS_ACCESS_LONG) ||
-	    (vmcs_read(VMCS_EXIT_QUALIFICATION) & EPT_STORE_MASK) != EPT_STORE ||
-	    (vmcs_read(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID))
-		return false;
-	rflags = vmcs_read(VMCS_GUEST_RFLAGS);
-	if ((rflags & RFLAGS_TF) || vmcs_read(VMCS_GUEST_INTERRUPTIBILITY))
-		return false;
-	code = code_remembered_store(vcpu);
-	if (!code || (code->access.reg == GPR_RSP && !code->access.has_immediate))
-		return false;
-	vmcs_write(VMCS_GUEST_RIP, vmcb->rip + code->in.length);
-	if (rflags & RFLAGS_RF)
-		vmcs_write(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
-	exit_store_to_apic(vcpu, code, offset);
-	return true;
-}
-
-bool vmx_fast_ept(struct vcpu *vcpu)
-{
-	uint64_t gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
-
-	if ((gpa & ~(uint64_t)APIC_ACCESS_OFFSET_MASK) != ph_apic_base_address(vcpu->ph))
-		return false;
-	if (fast_store(vcpu, (uint32_t)gpa & APIC_ACCESS_OFFSET_MASK))
-		return true;
-	prepare(vcpu, VMX_EXIT_EPT_VIOLATION);
+	prepare(vcpu, reason);
 	if (!exit_fast_apic(vcpu))
 		return false;
 	vmx_registers_store(vcpu);

@@ -6,8 +6,9 @@
 #include "hypervisor/vm/trace.h"
 #include "hypervisor/vm/vcpu.h"
 #include "hypervisor/vmx/vmx.h"
+#include "x86/apic.h"
 
-/* ---- Translations ---------------------------------------------------------------------------- */
+/* ---- Before an entry ------------------------------------------------------------------------- */
 
 /* SDM vol. 3, "INVVPID": descriptor; type 1 is one context. */
 static void invvpid(uint16_t vpid)
@@ -19,12 +20,18 @@ static void invvpid(uint16_t vpid)
 	__asm__ volatile("invvpid %0, %1" : : "m"(descriptor), "r"(1ull) : "cc", "memory");
 }
 
-/* arch_flush_tlb() was called, or the vCPU comes from another pCPU, whose flushes it has missed. */
-static __attribute__((noinline)) void flush(struct vcpu *vcpu)
+/* What has come up since the last entry; and before each one while there is a deadline. */
+static __attribute__((noinline)) void entry_work(struct vcpu *vcpu)
 {
-	if (vmx_features.has_vpid)
+	uint32_t work = vcpu->entry_work;
+
+	vcpu->entry_work = work & VCPU_WORK_LAUNCH ? VCPU_WORK_LAUNCHED : 0;
+	vcpu->vmx->is_launched = !(work & VCPU_WORK_LAUNCH);
+	/* arch_flush_tlb(), also when it comes from another pCPU, whose flushes it has missed. */
+	if ((work & VCPU_WORK_FLUSH) && vmx_features.has_vpid)
 		invvpid(vcpu->vmx->vpid);
-	vcpu->arch->asid_generation = 1;
+	if (work & VCPU_WORK_TIMER)
+		vmx_timer_set(vcpu);
 }
 
 /* ---- Entry ----------------------------------------------------------------------------------- */
@@ -36,14 +43,11 @@ void vmx_enter(struct ph_vcpu *ph, void *host)
 	uint32_t reason;
 
 	(void)ph;
-	if (__builtin_expect(vcpu->arch->asid_generation == 0, 0))
-		flush(vcpu);
-	if (vcpu->vmx->deadline != VMX_NO_DEADLINE || !vcpu->vmx->has_long_timer)
-		vmx_timer_set(vcpu->vmx);
-	reason = vmx_run(vcpu->gprs, &vcpu->arch->vmcb->rax, vcpu->vmx->is_launched);
+	if (__builtin_expect(vcpu->entry_work != 0, 0))
+		entry_work(vcpu);
+	reason = vmx_run(vcpu->gprs, vcpu->vmx->is_launched);
 	/* Read again: it would cost more to keep it. */
 	vmx = vcpu->vmx;
-	vmx->is_launched = true;
 	vmx->exit_reason = reason;
 	/* A failed entry has a high bit, too. */
 	vcpu->arch->exit_count[reason % VMX_REASON_LIMIT]++;
@@ -74,7 +78,7 @@ static bool fast_skip(void)
 static __attribute__((noinline)) bool fast_wrmsr(struct vcpu *vcpu)
 {
 	uint32_t msr = (uint32_t)vcpu->gprs[GPR_RCX];
-	uint64_t value = vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vcpu->arch->vmcb->rax;
+	uint64_t value = vcpu->gprs[GPR_RDX] << 32 | (uint32_t)vcpu->gprs[GPR_RAX];
 	uint64_t rip = vmcs_read(VMCS_GUEST_RIP);
 
 	if (((msr < MSR_X2APIC_FIRST || msr > MSR_X2APIC_LAST) && msr != MSR_TSC_DEADLINE) ||
@@ -108,7 +112,65 @@ static bool fast_interrupt(void)
 	return true;
 }
 
-static bool handle_fast(struct vcpu *vcpu)
+#define EPT_STORE      (EPT_WRITE | EPT_LINEAR_VALID | EPT_FINAL)
+#define EPT_STORE_MASK (EPT_STORE | EPT_FETCH | EPT_NMI_UNBLOCKED)
+#define CS_ACCESS_LONG (1u << 13)
+
+/*
+ * The store of a register or immediate at an instruction that is remembered: what EOI and ICR writes of
+ * a running system are.  It needs few of the guest's registers.  False: nothing was done.
+ */
+static inline __attribute__((always_inline)) bool fast_store(struct vcpu *vcpu, uint32_t offset)
+{
+	uint64_t rip = vmcs_read(VMCS_GUEST_RIP), rflags;
+	const struct code *code;
+
+	if (!(vmcs_read(VMCS_GUEST_CS_ACCESS) & CS_ACCESS_LONG))
+		return false;
+	code = code_remembered_store(vcpu->arch, rip, vmcs_read(VMCS_GUEST_CR3));
+	if (!code)
+		return false;
+	rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	if ((rflags & RFLAGS_TF) || vmcs_read(VMCS_GUEST_INTERRUPTIBILITY))
+		return false;
+	vmcs_write(VMCS_GUEST_RIP, rip + code->in.length);
+	if (__builtin_expect(rflags & RFLAGS_RF, 1)) /* as for any fault */
+		vmcs_write(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+	if (offset == APIC_EOI)
+		ph_apic_eoi(vcpu->ph);
+	else if (offset == APIC_ICR)
+		ph_apic_icr_write(vcpu->ph, exit_store_value(vcpu, code));
+	else
+		ph_apic_mmio_write(vcpu->ph, offset, 4, exit_store_value(vcpu, code));
+	return true;
+}
+
+static bool fast_apic_access(struct vcpu *vcpu)
+{
+	uint64_t write = (uint64_t)APIC_ACCESS_WRITE << APIC_ACCESS_TYPE_SHIFT;
+	uint64_t offset = vmcs_read(VMCS_EXIT_QUALIFICATION) - write;
+
+	/* A linear write: by the type it is neither an event's nor a page walk's. */
+	if (offset <= APIC_ACCESS_OFFSET_MASK && fast_store(vcpu, (uint32_t)offset))
+		return true;
+	return vmx_fast_access(vcpu, VMX_EXIT_APIC_ACCESS);
+}
+
+/* Where the APIC-access page is not: at another address, or without the control. */
+static __attribute__((noinline)) bool fast_ept(struct vcpu *vcpu)
+{
+	uint64_t gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
+
+	if ((gpa & ~(uint64_t)APIC_ACCESS_OFFSET_MASK) != ph_apic_base_address(vcpu->ph))
+		return false;
+	if ((vmcs_read(VMCS_EXIT_QUALIFICATION) & EPT_STORE_MASK) == EPT_STORE &&
+	    !(vmcs_read(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID) &&
+	    fast_store(vcpu, (uint32_t)gpa & APIC_ACCESS_OFFSET_MASK))
+		return true;
+	return vmx_fast_access(vcpu, VMX_EXIT_EPT_VIOLATION);
+}
+
+static inline bool handle_fast(struct vcpu *vcpu)
 {
 	switch (vcpu->vmx->exit_reason) {
 	case VMX_EXIT_EXTERNAL_INTERRUPT:
@@ -132,7 +194,7 @@ static bool handle_fast(struct vcpu *vcpu)
 		vmx_exit_eoi(vcpu);
 		return true;
 	case VMX_EXIT_EPT_VIOLATION:
-		return vmx_fast_ept(vcpu);
+		return fast_ept(vcpu);
 	case VMX_EXIT_VMCALL:
 		if (!fast_skip())
 			return false;
@@ -150,7 +212,16 @@ static bool handle_fast(struct vcpu *vcpu)
 /* As svm_fast_exit(). */
 bool vmx_fast_exit(struct ph_vcpu *ph, void *host)
 {
-	return handle_fast(host) && vcpu_after_fast_exit(ph);
+	struct vcpu *vcpu = host;
+	bool is_handled;
+
+	(void)ph;
+	/* Before the switch: it is the way of EOI and ICR. */
+	if (vcpu->vmx->exit_reason == VMX_EXIT_APIC_ACCESS)
+		is_handled = fast_apic_access(vcpu);
+	else
+		is_handled = handle_fast(vcpu);
+	return is_handled && vcpu_after_fast_exit();
 }
 
 /* ---- State that entry and exit leave alone --------------------------------------------------- */
@@ -224,7 +295,7 @@ void vmx_load_state(struct vcpu *vcpu)
 	if (vmx->is_new)
 		vmclear(vmx->vmcs_phys);
 	vmptrld(vmx->vmcs_phys);
-	vmx->is_launched = false;
+	vcpu->entry_work |= VCPU_WORK_LAUNCH;
 	if (vmx->is_new)
 		vmx_setup_vmcs(vcpu);
 	load_host();

@@ -4,6 +4,7 @@
 #include "hypervisor/cpu/vectors.h"
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/vmx/vmx.h"
+#include "x86/apic.h"
 
 #define EPTP_WB_4_LEVELS                                                                           \
 	(6u | 3u << 3) /* SDM vol. 3, table "Format of Extended-Page-Table Pointer" */
@@ -60,9 +61,10 @@ static void setup_zero_controls(void)
 static void setup_apic(const struct vcpu *vcpu)
 {
 	vmcs_write(VMCS_VIRTUAL_APIC_PAGE, phys_of(vcpu->apic_page));
+	if (vmx_features.apicv & SECONDARY_APIC_ACCESSES)
+		vmcs_write(VMCS_APIC_ACCESS_ADDR, vcpu->vm->apic_access_page);
 	if (vmx_features.delivery == PH_DELIVERY_INJECTED)
 		return;
-	vmcs_write(VMCS_APIC_ACCESS_ADDR, vcpu->vm->apic_access_page);
 	vmcs_write(VMCS_GUEST_INTR_STATUS, 0);
 	vmcs_write(VMCS_EOI_EXIT_0, 0);
 	vmcs_write(VMCS_EOI_EXIT_1, 0);
@@ -113,12 +115,17 @@ void vmx_set_delivery(struct ph_vcpu *ph, void *host, enum ph_delivery delivery)
 	struct vmx_vcpu *vmx = vcpu->vmx;
 	bool is_virtual = delivery != PH_DELIVERY_INJECTED;
 	bool is_x2apic = is_virtual && ph_apic_base_address(ph) == UINT64_MAX;
-	bool is_page = is_virtual && !is_x2apic;
+	/* Of use to injected delivery, too: TPR without exits, and exits that say which register. */
+	bool is_page = (vmx_features.apicv & SECONDARY_APIC_ACCESSES) &&
+	    ph_apic_base_address(ph) == APIC_DEFAULT_BASE;
 	uint32_t secondary = vmx_features.secondary;
 
 	if (is_virtual)
-		secondary |= SECONDARY_APIC_REGISTERS | SECONDARY_VIRTUAL_INTERRUPTS |
-		             (is_x2apic ? SECONDARY_X2APIC_MODE : SECONDARY_APIC_ACCESSES);
+		secondary |= SECONDARY_APIC_REGISTERS | SECONDARY_VIRTUAL_INTERRUPTS;
+	if (is_x2apic)
+		secondary |= SECONDARY_X2APIC_MODE;
+	if (is_page)
+		secondary |= SECONDARY_APIC_ACCESSES;
 	vmx->secondary = secondary;
 	vmcs_write(VMCS_SECONDARY, secondary);
 	vmcs_write(VMCS_MSR_BITMAP, is_x2apic ? vmx_msr_bitmap_x2apic : vmx_msr_bitmap);
@@ -190,6 +197,8 @@ int vmx_vcpu_create(struct vcpu *vcpu, uint64_t nested_root, uint64_t tsc_offset
 	vmx->is_new = true;
 	vmx->is_dirty = true;
 	vmx->deadline = VMX_NO_DEADLINE;
+	vcpu->entry_work = VCPU_WORK_TIMER;
+	vcpu->rax = &vcpu->gprs[GPR_RAX];
 	if (arch_vcpu_create(vcpu, tsc_offset))
 		return -1;
 	arch_vcpu_reset(vcpu, false);

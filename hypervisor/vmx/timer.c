@@ -19,8 +19,10 @@ void vmx_timer_arm(struct ph_vcpu *ph, void *host, uint64_t deadline)
 	uint64_t at = host_deadline(vcpu->arch, deadline);
 
 	(void)ph;
-	if (vmx_features.has_timer)
+	if (vmx_features.has_timer) {
 		vcpu->vmx->deadline = at;
+		vcpu->entry_work |= VCPU_WORK_TIMER;
+	}
 	/* Not on a pCPU (saved state is being loaded): vmx_timer_load() will take it over. */
 	if (!vmx_features.has_timer || running_vcpu() != vcpu)
 		timer_set(&vcpu->arch->timer, at);
@@ -39,16 +41,15 @@ void vmx_timer_cancel(struct ph_vcpu *ph, void *host)
  * Rounded up: an early exit would be one for nothing.  The value counts from each entry anew, so it is
  * written before each; without a deadline once, and its exit after all that time does nothing.
  */
-void vmx_timer_set(struct vmx_vcpu *vmx)
+void vmx_timer_set(struct vcpu *vcpu)
 {
-	uint32_t shift = vmx_features.timer_shift;
-	uint64_t now = tsc_read(), ticks = UINT32_MAX;
+	uint64_t deadline = vcpu->vmx->deadline, now = tsc_read(), ticks = UINT32_MAX;
 
-	vmx->has_long_timer = vmx->deadline == VMX_NO_DEADLINE;
-	if (!vmx->has_long_timer) {
-		ticks = vmx->deadline > now ? ((vmx->deadline - now - 1) >> shift) + 1 : 0;
+	if (deadline != VMX_NO_DEADLINE) {
+		ticks = deadline > now ? ((deadline - now - 1) >> vmx_features.timer_shift) + 1 : 0;
 		if (ticks > UINT32_MAX)
 			ticks = UINT32_MAX;
+		vcpu->entry_work |= VCPU_WORK_TIMER;
 	}
 	vmcs_write(VMCS_PREEMPTION_TIMER, ticks);
 }

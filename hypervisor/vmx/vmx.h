@@ -38,6 +38,19 @@
 #define ENTRY_LOAD_DEBUG (1u << 2)
 #define EXIT_SAVE_DEBUG  (1u << 2)
 
+/* SDM vol. 3, table "Exit Qualification for EPT Violations". */
+#define EPT_WRITE         (1u << 1)
+#define EPT_FETCH         (1u << 2)
+#define EPT_LINEAR_VALID  (1u << 7)
+#define EPT_FINAL         (1u << 8)
+#define EPT_NMI_UNBLOCKED (1u << 12)
+/* SDM vol. 3, table "Exit Qualification for APIC-Access VM Exits from Linear Accesses". */
+#define APIC_ACCESS_OFFSET_MASK 0xfffu
+#define APIC_ACCESS_TYPE_SHIFT  12
+#define APIC_ACCESS_WRITE       1u
+#define APIC_ACCESS_FETCH       2u
+#define APIC_ACCESS_PHYSICAL    10u /* this and above: not a linear access */
+
 /* Host vector that a posted interrupt is notified by; VECTOR_NOTIFY ends the guest's execution. */
 #define VECTOR_POSTED 0xe5
 
@@ -68,7 +81,6 @@ struct vmx_vcpu {
 	uint32_t exit_reason;
 	uint64_t deadline; /* host TSC for the VMX-preemption timer; VMX_NO_DEADLINE */
 	uint16_t vpid;
-	bool has_long_timer; /* the VMCS's timer value is the longest */
 	bool is_launched;
 	bool is_new;   /* the VMCS holds nothing yet */
 	bool is_dirty; /* the registers were changed while it was not loaded */
@@ -109,8 +121,8 @@ extern uint64_t vmx_io_bitmap_a, vmx_io_bitmap_b;
 /* platform.timer_arm and timer_cancel. */
 void vmx_timer_arm(struct ph_vcpu *ph, void *host, uint64_t deadline);
 void vmx_timer_cancel(struct ph_vcpu *ph, void *host);
-/* Before an entry, while there is a deadline or was one at the last; IRQs off. */
-void vmx_timer_set(struct vmx_vcpu *vmx);
+/* Before an entry, while there is a deadline or was one at the last (VCPU_WORK_TIMER); IRQs off. */
+void vmx_timer_set(struct vcpu *vcpu);
 /* The timer's exit. */
 void vmx_timer_exit(struct vcpu *vcpu);
 /* The vCPU leaves a pCPU: a timer of the host takes over, until it is back.  IRQs off. */
@@ -147,13 +159,14 @@ bool vmx_fast_exit(struct ph_vcpu *ph, void *host);
 void vmx_load_state(struct vcpu *vcpu);
 void vmx_save_state(struct vcpu *vcpu);
 /* world.S: VMLAUNCH or VMRESUME; the exit reason, VMX_REASON_NOT_ENTERED without an exit. */
-uint32_t vmx_run(uint64_t *gprs, uint64_t *rax, bool is_launched);
+uint32_t vmx_run(uint64_t *gprs, bool is_launched);
 extern char vmx_run_exit[];
 
 /* ---- exit.c, fault.c ------------------------------------------------------------------------ */
 void vmx_handle_exit(struct vcpu *vcpu);
-/* What vmx_fast_exit() does too.  vmx_fast_ept(): false: not the local APIC's page. */
-bool vmx_fast_ept(struct vcpu *vcpu);
+/* What vmx_fast_exit() does too. */
+/* An access to the local APIC's page by any instruction; false: it is none. */
+bool vmx_fast_access(struct vcpu *vcpu, uint32_t reason);
 void vmx_exit_eoi(struct vcpu *vcpu);
 void vmx_exit_apic_write(struct vcpu *vcpu);
 const char *vmx_slot_name(uint32_t slot);

@@ -15,7 +15,7 @@
 	.section .text.vmx_run, "ax"
 	.globl vmx_run, vmx_run_exit
 	.type vmx_run, @function
-/* uint32_t vmx_run(rdi: gprs, rsi: RAX's place, edx: VMRESUME); IRQs off at call and return. */
+/* uint32_t vmx_run(rdi: gprs, esi: VMRESUME); IRQs off at call and return. */
 vmx_run:
 	pushq %rbx
 	pushq %rbp
@@ -23,13 +23,12 @@ vmx_run:
 	pushq %r13
 	pushq %r14
 	pushq %r15
-	pushq %rsi
 	pushq %rdi
 	movl $VMCS_HOST_RSP, %eax
 	vmwrite %rsp, %rax
-	testl %edx, %edx
+	testl %esi, %esi
 	/* Nothing from here to the entry changes the flags. */
-	movq (%rsi), %rax
+	movq (%rdi), %rax
 	movq GPR(RCX)(%rdi), %rcx
 	movq GPR(RDX)(%rdi), %rdx
 	movq GPR(RBX)(%rdi), %rbx
@@ -52,7 +51,6 @@ vmx_run:
 2:
 	/* VMfail: no exit, the registers in memory are still the guest's. */
 	popq %rdi
-	popq %rsi
 	movl $REASON_NOT_ENTERED, %eax
 	jmp 3f
 
@@ -60,6 +58,7 @@ vmx_run_exit:
 	/* Every exit begins here, RSP as written above. */
 	pushq %rdi
 	movq 8(%rsp), %rdi
+	movq %rax, (%rdi)
 	movq %rcx, GPR(RCX)(%rdi)
 	movq %rdx, GPR(RDX)(%rdi)
 	movq %rbx, GPR(RBX)(%rdi)
@@ -75,8 +74,6 @@ vmx_run_exit:
 	movq %r15, GPR(15)(%rdi)
 	popq GPR(RDI)(%rdi)
 	popq %rdi
-	popq %rsi
-	movq %rax, (%rsi)
 	movl $VMCS_EXIT_REASON, %eax
 	vmread %rax, %rax
 3:

@@ -92,8 +92,8 @@ struct ph_platform {
 	/*
 	 * The active delivery or the APIC's mode changed: set the controls of APIC virtualization and
 	 * the MSR bitmap accordingly (SDM vol. 3, "APIC Virtualization and Virtual Interrupts").  The
-	 * pin-based "process posted interrupts" is the core's.  NULL if the backend has one delivery
-	 * only.  Owner.
+	 * pin-based "process posted interrupts" is the core's.  Optional where injected delivery is
+	 * all there is.  Owner.
 	 */
 	void (*set_delivery)(struct ph_vcpu *vcpu, void *host, enum ph_delivery delivery);
 

@@ -222,6 +222,12 @@ bool ph_vcpu_wants_window(const struct ph_vcpu *vcpu);
  */
 uint32_t ph_apic_mmio_read(struct ph_vcpu *vcpu, uint32_t offset, uint32_t size);
 void ph_apic_mmio_write(struct ph_vcpu *vcpu, uint32_t offset, uint32_t size, uint32_t value);
+/*
+ * ph_apic_mmio_write() of 32 bits to EOI, of which the value does not matter, and to ICR's low half: the
+ * short way to the registers that are written most.  In xAPIC mode only.  Owner.
+ */
+void ph_apic_eoi(struct ph_vcpu *vcpu);
+void ph_apic_icr_write(struct ph_vcpu *vcpu, uint32_t value);
 /* Guest-physical address of the xAPIC page, or UINT64_MAX when not in xAPIC mode.  Owner. */
 uint64_t ph_apic_base_address(const struct ph_vcpu *vcpu);
 

@@ -120,6 +120,31 @@ static void any_value_written_is_an_eoi_in_xapic_mode(void **state)
 	}
 }
 
+/* What they leave is what the general door leaves, register for register. */
+static void short_ways_do_as_the_general_one(void **state)
+{
+	static const uint32_t icrs[] = {0x44051, 0x41152, 0x4000f, 0x45053, 0x440f4};
+	struct ph_vcpu *general = harness_vcpu(0), *direct = harness_vcpu(1);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(icrs); i++) {
+		ph_apic_mmio_write(general, APIC_ICR, 4, icrs[i]);
+		ph_apic_icr_write(direct, icrs[i]);
+		collect(general);
+		collect(direct);
+		if (lapic_deliverable(general) != PH_NO_VECTOR) {
+			take(general, (uint8_t)lapic_deliverable(general), i & 1);
+			take(direct, (uint8_t)lapic_deliverable(direct), i & 1);
+		}
+		for (uint32_t reg = APIC_LDR; reg < 0x400; reg += 16)
+			assert_int_equal(lapic_reg(direct, reg), lapic_reg(general, reg));
+		ph_apic_mmio_write(general, APIC_EOI, 4, 0);
+		ph_apic_eoi(direct);
+		for (uint32_t reg = APIC_LDR; reg < 0x400; reg += 16)
+			assert_int_equal(lapic_reg(direct, reg), lapic_reg(general, reg));
+	}
+}
+
 static void x2apic_takes_only_zero(void **state)
 {
 	struct ph_vcpu *vcpu = harness_vcpu(0);
@@ -278,6 +303,7 @@ int main(void)
 	    TEST(with_nothing_in_service_tells_the_ioapic_nothing),
 	    TEST(retires_the_highest_in_service),
 	    TEST(any_value_written_is_an_eoi_in_xapic_mode),
+	    TEST(short_ways_do_as_the_general_one),
 	    TEST(x2apic_takes_only_zero),
 	    TEST(lowers_ppr_so_that_what_waited_is_deliverable),
 	    TEST(tpr_still_holds_after_the_eoi),

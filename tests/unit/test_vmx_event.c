@@ -142,6 +142,7 @@ static void windows_and_threshold_follow_what_waits(void **state)
 	lapic_set_reg(vcpu, APIC_TPR, 0x60);
 	vcpu->backend->collect(vcpu);
 	fake_vmcs[VMCS_GUEST_INTERRUPTIBILITY] = 0;
+	fake_vmcs[VMCS_GUEST_RFLAGS] = RFLAGS_IF;
 	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
 	assert_int_equal(fake_vmcs[VMCS_ENTRY_INTR_INFO], 0x80000202);
 	assert_int_equal(fake_vmcs[VMCS_PRIMARY], 0);
@@ -194,6 +195,41 @@ static void threshold_is_the_class_that_tpr_holds_back(void **state)
 	}
 }
 
+/* One after the other: RFLAGS.IF and TPR of the guest as an exit finds them. */
+static void if_is_awaited_before_tpr(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t rflags, primary;
+		uint8_t tpr, threshold;
+	} rows[] = {
+	    {"IF = 0 and TPR: the window alone", 0, PRIMARY_INTERRUPT_WINDOW, 0x60, 0},
+	    {"TPR lowered: the window stays", 0, PRIMARY_INTERRUPT_WINDOW, 0, 0},
+	    {"raised again", 0, PRIMARY_INTERRUPT_WINDOW, 0x60, 0},
+	    {"IF = 1: the threshold", RFLAGS_IF, 0, 0x60, 5},
+	    {"IF = 0 again: the threshold stays", 0, 0, 0x60, 5},
+	    {"TPR below it: the window", 0, PRIMARY_INTERRUPT_WINDOW, 0x40, 0},
+	};
+	struct ph_vcpu *vcpu = fake_vmx_vcpu(PH_DELIVERY_INJECTED);
+
+	(void)state;
+	harness.on_enter = one_exit;
+	lapic_accept(vcpu, 0x51, false);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		print_message("  %s\n", rows[i].name);
+		fake_vmcs[VMCS_GUEST_RFLAGS] = rows[i].rflags;
+		lapic_set_reg(vcpu, APIC_TPR, rows[i].tpr);
+		vcpu->backend->collect(vcpu);
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+		assert_int_equal(fake_vmcs[VMCS_PRIMARY], rows[i].primary);
+		assert_int_equal(fake_vmcs[VMCS_TPR_THRESHOLD], rows[i].threshold);
+	}
+	fake_vmcs[VMCS_GUEST_RFLAGS] = RFLAGS_IF;
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(fake_vmcs[VMCS_ENTRY_INTR_INFO], 0x80000051);
+	harness_destroy();
+}
+
 static void nothing_pending_writes_nothing(void **state)
 {
 	struct ph_vcpu *vcpu = fake_vmx_vcpu(PH_DELIVERY_INJECTED);
@@ -216,6 +252,7 @@ int main(void)
 	    cmocka_unit_test(nmi_blocking_is_the_processor_s),
 	    cmocka_unit_test(windows_and_threshold_follow_what_waits),
 	    cmocka_unit_test(threshold_is_the_class_that_tpr_holds_back),
+	    cmocka_unit_test(if_is_awaited_before_tpr),
 	    cmocka_unit_test(nothing_pending_writes_nothing),
 	};
 
