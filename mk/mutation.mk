@@ -2,7 +2,8 @@
 # Mutation testing of core/ (tools/mutate.py): the unit tests, the oracle's records and the fuzz corpora
 # against a shared library in which one token was changed.
 
-CFLAGS_mutation := -std=c11 -w -Iinclude -I. -MMD -MP -O1 -fPIC -fno-semantic-interposition -D_GNU_SOURCE
+MUTATION_FLAGS ?=
+CFLAGS_mutation := -std=c11 -w -Iinclude -I. -MMD -MP -O1 -fPIC -fno-semantic-interposition -D_GNU_SOURCE $(MUTATION_FLAGS)
 $(eval $(call profile_rule,mutation))
 
 MUTATION := $(BUILD)/mutation
@@ -13,14 +14,14 @@ MUTATION_TESTS := $(CORE_TESTS:%=$(MUTATION)/%) $(MUTATION)/oracle $(MUTATION_FU
 
 $(MUTATION_LIBRARY): $(call objects,mutation,$(CORE_SOURCES))
 	@mkdir -p $(@D)
-	$(Q)$(CC) -shared $^ -o $@
+	$(Q)$(CC) $(MUTATION_FLAGS) -shared $^ -o $@
 
 $(CORE_TESTS:%=$(MUTATION)/%): $(MUTATION)/%: $(MUTATION)/tests/unit/%.o $(call objects,mutation,$(CORE_HARNESS))
 $(MUTATION)/oracle: $(call objects,mutation,tests/oracle/replay.c tests/oracle/differences.c tests/fuzz/world.c)
 $(MUTATION)/fuzz_%: $(MUTATION)/tests/fuzz/target_%.o $(call objects,mutation,tests/fuzz/replay.c tests/fuzz/world.c)
-	$(Q)$(CC) $(filter %.o,$^) $(MUTATION_LIBRARY) -lcmocka -Wl,-rpath,$(abspath $(MUTATION)/lib) -o $@
+	$(Q)$(CC) $(MUTATION_FLAGS) $(filter %.o,$^) $(MUTATION_LIBRARY) -lcmocka -Wl,-rpath,$(abspath $(MUTATION)/lib) -o $@
 $(filter-out $(MUTATION)/fuzz_%,$(MUTATION_TESTS)):
-	$(Q)$(CC) $(filter %.o,$^) $(MUTATION_LIBRARY) -lcmocka -Wl,-rpath,$(abspath $(MUTATION)/lib) -o $@
+	$(Q)$(CC) $(MUTATION_FLAGS) $(filter %.o,$^) $(MUTATION_LIBRARY) -lcmocka -Wl,-rpath,$(abspath $(MUTATION)/lib) -o $@
 $(MUTATION_TESTS): $(MUTATION_LIBRARY)
 
 # FILES, SAMPLE, SEED and ONLY (a file of survivors, as printed) choose the mutants.

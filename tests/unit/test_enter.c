@@ -437,6 +437,7 @@ static void without_a_fast_path_each_exit_is_handed_up(void **state)
 static void each_request_is_served_once(void **state)
 {
 	struct ph_vcpu *vcpu = prepare();
+	struct ph_counters counters;
 
 	(void)state;
 	ph_apic_mmio_write(vcpu, APIC_LVT_LINT0, 4, 0x61);
@@ -446,6 +447,8 @@ static void each_request_is_served_once(void **state)
 		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
 	assert_int_equal(harness_host(vcpu)->smi_count, 1);
 	/* ExtINT before what the APIC has: its INTR pin takes no part in priorities. */
+	ph_vcpu_counters(vcpu, &counters);
+	assert_int_equal(counters.posted_count[PH_SOURCE_PIC], 1);
 	assert_int_equal(script.taken_count, 2);
 	assert_int_equal(script.taken[0].vector, 0x07);
 	assert_int_equal(script.taken[1].vector, 0x61);
@@ -847,9 +850,18 @@ static void windows_are_traced_when_they_open(struct ph_vcpu *vcpu)
 	ph_vcpu_set_interruptible(vcpu, true, true);
 	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
 	EXPECT_TRACE("the NMI goes in", INJECTED(EVENT_NMI, 2), {PH_TRACE_ENTER, NULL, 0});
+	harness_clear_pending(vcpu);
+	ph_vcpu_nmi_unblocked(vcpu);
+	ph_vcpu_nmi(vcpu);
+	ph_vcpu_nmi(vcpu);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	EXPECT_TRACE("a window for the second NMI", {PH_TRACE_WINDOW, NULL, 2},
+	    INJECTED(EVENT_NMI, 2), {PH_TRACE_ENTER, NULL, 0});
+	ph_vcpu_nmi_unblocked(vcpu);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	EXPECT_TRACE("it goes in", INJECTED(EVENT_NMI, 2), {PH_TRACE_ENTER, NULL, 0});
 	vcpu->events.nmi_pending_count = 2;
 	ph_vcpu_set_interruptible(vcpu, false, false);
-	harness_clear_pending(vcpu);
 	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
 	EXPECT_TRACE("NMI window alone", {PH_TRACE_WINDOW, NULL, 2}, {PH_TRACE_ENTER, NULL, 0});
 }
@@ -874,7 +886,7 @@ static void what_happens_is_traced_and_counted(void **state)
 	assert_int_equal(counters.entry_count, 2);
 	windows_are_traced_when_they_open(vcpu);
 	ph_vcpu_counters(vcpu, &counters);
-	assert_int_equal(counters.injected_count, 2);
+	assert_int_equal(counters.injected_count, 4);
 	harness_destroy();
 }
 
@@ -893,6 +905,9 @@ static void init_then_sipi_starts_an_application_processor(void **state)
 	harness.on_enter = scripted_enter;
 	harness.on_sleep = send_sipi;
 	ap = harness_vcpu(1);
+	/* SDM vol. 3, "MP Initialization": so they come out of power-up, too. */
+	assert_int_equal(ap->activity, ACTIVITY_WAIT_FOR_SIPI);
+	assert_int_equal(harness_vcpu(0)->activity, ACTIVITY_ACTIVE);
 	post_request(ap, REQUEST_INIT);
 	assert_int_equal(ph_vcpu_run(ap), PH_RUN_EXIT);
 	assert_int_equal(harness_host(ap)->init_count, 1);

@@ -396,6 +396,10 @@ static void an_extended_destination_is_routed(void **state)
 	harness_create(
 	    &(struct harness_config){.vcpu_count = 2, .apic_ids = ids, .extended_dest_id = true});
 	enable(harness_vcpu(1));
+	/* In xAPIC mode it would answer to the low byte as well. */
+	assert_int_equal(ph_apic_msr_write(harness_vcpu(1), 0x1b,
+	                     APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_X2APIC),
+	    PH_OK);
 	write_reg(IOAPIC_TABLE + 2 * PIN + 1, (300u & 0xff) << 24 | (300u >> 8) << 17);
 	write_reg(IOAPIC_TABLE + 2 * PIN, VECTOR);
 	set_line(PIN, true);

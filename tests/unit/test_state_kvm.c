@@ -104,6 +104,23 @@ static void registers_are_at_their_xapic_offsets(void **state)
 	harness_destroy();
 }
 
+/* Each half of each word of the inboxes. */
+static void what_is_posted_is_exported_as_pending(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 8; i++) {
+		struct ph_vcpu *vcpu = fresh(3);
+		uint32_t top = 31, low = i ? 0 : 16;
+
+		post_interrupt(NULL, vcpu, (uint8_t)(32 * i + top), true, PH_SOURCE_IOAPIC);
+		post_interrupt(NULL, vcpu, (uint8_t)(32 * i + low), false, PH_SOURCE_MSI);
+		assert_int_equal(ph_vcpu_export_kvm_lapic(vcpu, &lapic, &beside), PH_OK);
+		assert_int_equal(reg_at(APIC_IRR + 16 * i), 1u << top | 1u << low);
+		assert_int_equal(reg_at(APIC_TMR + 16 * i), 1u << top);
+		harness_destroy();
+	}
+}
+
 static void registers_come_back(void **state)
 {
 	struct ph_vcpu *vcpu;
@@ -131,6 +148,7 @@ static void x2apic_ids_have_two_formats(void **state)
 	} rows[] = {
 	    {5, false, 5u << 24, PH_OK},
 	    {5, true, 5, PH_OK},
+	    {0xff, false, 0xffu << 24, PH_OK},
 	    {0x105, true, 0x105, PH_OK},
 	    {0x105, false, 0, PH_EINVAL},
 	};
@@ -310,6 +328,9 @@ static void an_ioapic_that_cannot_be_is_refused(void **state)
 	fresh(1);
 	ph_vm_export_kvm_ioapic(harness.vm, &good);
 	bad = good;
+	bad.id = 15;
+	assert_int_equal(ph_vm_import_kvm_ioapic(harness.vm, &bad), PH_OK);
+	assert_int_equal(ph_vm_import_kvm_ioapic(harness.vm, &good), PH_OK);
 	bad.id = 16;
 	assert_int_equal(ph_vm_import_kvm_ioapic(harness.vm, &bad), PH_EINVAL);
 	bad = good;
@@ -454,6 +475,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(registers_are_at_their_xapic_offsets),
+	    cmocka_unit_test(what_is_posted_is_exported_as_pending),
 	    cmocka_unit_test(registers_come_back),
 	    cmocka_unit_test(x2apic_ids_have_two_formats),
 	    cmocka_unit_test(what_this_apic_lacks_is_dropped_or_refused),

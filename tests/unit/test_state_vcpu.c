@@ -446,6 +446,39 @@ static void what_cannot_be_is_refused(void **state)
 	}
 }
 
+/* SDM vol. 3, table "Protected-Mode Exceptions and Interrupts"; AMD's #VC (29) and #SX (30). */
+static void only_exceptions_with_an_error_code_may_have_one(void **state)
+{
+	static const uint8_t with_error[] = {8, 10, 11, 12, 13, 14, 17, 21, 29, 30};
+
+	(void)state;
+	for (uint32_t vector = 0; vector < 32; vector++) {
+		struct ph_vcpu *vcpu = moved_vcpu();
+		bool has_error = memchr(with_error, (int)vector, sizeof(with_error));
+
+		set_number(image, AT_EVENTS + 12, 8, 1ull << 16 | vector << 8 | EVENT_EXCEPTION);
+		assert_int_equal(ph_vcpu_import(vcpu, image, PH_VCPU_STATE_SIZE),
+		    has_error ? PH_OK : PH_EINVAL);
+		harness_destroy();
+	}
+}
+
+static void an_image_of_a_vm_with_other_settings_is_refused(void **state)
+{
+	static const struct harness_config rows[] = {
+	    {.directed_eoi = true}, {.extended_dest_id = true}, {.tsc_khz = 999999}, {.apic_timer_khz = 99999}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		export_to(busy_vcpu(), image);
+		harness_create(&rows[i]);
+		assert_int_not_equal(ph_vcpu_import(harness_vcpu(0), image, PH_VCPU_STATE_SIZE), PH_OK);
+		export_to(harness_vcpu(0), image);
+		assert_int_equal(ph_vcpu_import(harness_vcpu(0), image, PH_VCPU_STATE_SIZE), PH_OK);
+		harness_destroy();
+	}
+}
+
 /*
  * Whatever bit an enemy turns: refused, and the vCPU is as it was; or taken over exactly.  PPR is
  * derived, ON follows from PIR, and only SVM has a use for an IRET that was seen.
@@ -661,6 +694,8 @@ int main(void)
 	    cmocka_unit_test(a_wrong_head_is_refused),
 	    cmocka_unit_test(a_wrong_size_is_refused),
 	    cmocka_unit_test(what_cannot_be_is_refused),
+	    cmocka_unit_test(only_exceptions_with_an_error_code_may_have_one),
+	    cmocka_unit_test(an_image_of_a_vm_with_other_settings_is_refused),
 	    cmocka_unit_test(each_bit_is_refused_or_kept),
 	    cmocka_unit_test_setup_teardown(
 	        a_vcpu_in_the_guest_is_a_bug, harness_setup, harness_teardown),

@@ -57,6 +57,71 @@ static void event_inj_has_type_vector_and_error_code(void **state)
 	harness_destroy();
 }
 
+/* What clean bits vouch for: QEMU ignores them, processors do not (APM vol. 2, "VMCB Clean Field"). */
+static void what_changes_is_not_clean(void **state)
+{
+	static const struct event nmi = {.kind = EVENT_NMI, .vector = 2};
+	enum verb { TPR_UP, THRESHOLD, NO_THRESHOLD, INTR_WINDOW, NO_WINDOW, NMI, IRET, NMI_WINDOW, STEP, RESET };
+	static const struct {
+		const char *verb;
+		enum verb number;
+		uint32_t not_clean; /* at least */
+	} rows[] = {
+	    {"TPR", TPR_UP, VMCB_CLEAN_TPR},
+	    {"a threshold: CR8 is intercepted", THRESHOLD, VMCB_CLEAN_INTERCEPTS},
+	    {"no threshold", NO_THRESHOLD, VMCB_CLEAN_INTERCEPTS},
+	    {"interrupt window", INTR_WINDOW, VMCB_CLEAN_TPR},
+	    {"no window", NO_WINDOW, VMCB_CLEAN_TPR},
+	    {"NMI: IRET is intercepted", NMI, VMCB_CLEAN_INTERCEPTS},
+	    {"IRET: no longer", IRET, VMCB_CLEAN_INTERCEPTS},
+	    {"NMI window: a step over it", NMI_WINDOW, VMCB_CLEAN_INTERCEPTS},
+	    {"the step's end", STEP, VMCB_CLEAN_INTERCEPTS},
+	    {"reset", RESET, VMCB_CLEAN_INTERCEPTS | VMCB_CLEAN_TPR},
+	};
+	struct ph_vcpu *vcpu = prepare();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		print_message("  %s\n", rows[i].verb);
+		vmcb.clean = UINT32_MAX;
+		switch (rows[i].number) {
+		case TPR_UP:
+		case NO_THRESHOLD:
+			vcpu->backend->set_tpr(vcpu, 0x60, 0);
+			assert_int_equal(vmcb.intercept_cr, 0);
+			break;
+		case THRESHOLD:
+			vcpu->backend->set_tpr(vcpu, 0x60, 5);
+			assert_int_equal(vmcb.intercept_cr, VMCB_CR_WRITE(8));
+			break;
+		case INTR_WINDOW:
+			vcpu->backend->set_windows(vcpu, true, false);
+			break;
+		case NO_WINDOW:
+			vcpu->backend->set_windows(vcpu, false, false);
+			break;
+		case NMI:
+			vcpu->backend->inject(vcpu, &nmi);
+			break;
+		case IRET:
+			vcpu->backend->nmi_unblocked(vcpu);
+			break;
+		case NMI_WINDOW:
+			vcpu->backend->set_windows(vcpu, false, true);
+			break;
+		case STEP:
+			(void)vcpu->backend->exception_exit(vcpu, 1);
+			break;
+		case RESET:
+			vcpu->backend->reset(vcpu);
+			break;
+		}
+		assert_int_equal(vmcb.clean & rows[i].not_clean, 0);
+		assert_int_equal(vmcb.clean | VMCB_CLEAN_INTERCEPTS | VMCB_CLEAN_TPR, UINT32_MAX);
+	}
+	harness_destroy();
+}
+
 static void exit_int_info_becomes_the_lost_event(void **state)
 {
 	static const struct {
@@ -350,6 +415,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(event_inj_has_type_vector_and_error_code),
+	    cmocka_unit_test(what_changes_is_not_clean),
 	    cmocka_unit_test(exit_int_info_becomes_the_lost_event),
 	    cmocka_unit_test(interrupt_window_is_a_virtual_interrupt_that_exits),
 	    cmocka_unit_test(allowed_by_if_shadow_and_nmi_mask),

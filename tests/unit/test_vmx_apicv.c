@@ -96,6 +96,24 @@ static void level_vector_is_in_the_eoi_exit_bitmap_while_tmr_is_set(void **state
 	harness_destroy();
 }
 
+static void each_vector_has_its_bit_in_the_eoi_exit_bitmap(void **state)
+{
+	static const uint32_t fields[] = {
+	    VMCS_EOI_EXIT_0, VMCS_EOI_EXIT_1, VMCS_EOI_EXIT_2, VMCS_EOI_EXIT_3};
+
+	(void)state;
+	for (uint32_t vector = 16; vector < 256; vector++) {
+		struct ph_vcpu *vcpu = prepare(PH_DELIVERY_POSTED);
+
+		post_interrupt(NULL, vcpu, (uint8_t)vector, true, PH_SOURCE_IOAPIC);
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+		for (uint32_t i = 0; i < 4; i++)
+			assert_int_equal(fake_vmcs[fields[i]],
+			    i == vector / 64 ? 1ull << vector % 64 : 0);
+		harness_destroy();
+	}
+}
+
 /* The processor takes 0x91 over 0x51 in service, as it would between two exits. */
 static void processor_moves_vectors(struct ph_vcpu *vcpu)
 {
@@ -286,6 +304,7 @@ int main(void)
 	    cmocka_unit_test(posted_vector_becomes_rvi_without_injection_or_window),
 	    cmocka_unit_test(post_between_choice_and_recheck_needs_no_lap),
 	    cmocka_unit_test(level_vector_is_in_the_eoi_exit_bitmap_while_tmr_is_set),
+	    cmocka_unit_test(each_vector_has_its_bit_in_the_eoi_exit_bitmap),
 	    cmocka_unit_test(software_sees_what_the_processor_did),
 	    cmocka_unit_test(halted_guest_wakes_by_irr_above_ppr),
 	    cmocka_unit_test(deliverable_is_what_rvi_and_ppr_say),

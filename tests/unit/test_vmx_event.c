@@ -164,17 +164,21 @@ static void threshold_is_the_class_that_tpr_holds_back(void **state)
 		const char *rule;
 		uint8_t vector; /* 0: none is pending */
 		uint8_t tpr;
+		uint8_t in_service; /* 0: none */
 		bool is_open;
 		uint32_t threshold;
 	} rows[] = {
-	    {"nothing pending", 0, 0x60, true, 0},
-	    {"held back", 0x51, 0x60, true, 5},
-	    {"held back by its own class", 0x51, 0x50, true, 5},
-	    {"by the end of its class", 0x5f, 0x5f, true, 5},
-	    {"class above TPR's: it goes in", 0x51, 0x4f, true, 0},
-	    {"or has a window", 0x51, 0x4f, false, 0},
-	    {"lowest class", 0x1f, 0x10, true, 1},
-	    {"highest class", 0xf1, 0xf0, true, 15},
+	    {"nothing pending", 0, 0x60, 0, true, 0},
+	    {"held back", 0x51, 0x60, 0, true, 5},
+	    {"held back by its own class", 0x51, 0x50, 0, true, 5},
+	    {"by the end of its class", 0x5f, 0x5f, 0, true, 5},
+	    {"class above TPR's: it goes in", 0x51, 0x4f, 0, true, 0},
+	    {"or has a window", 0x51, 0x4f, 0, false, 0},
+	    {"held back by what is in service: TPR does not matter", 0x51, 0x4f, 0x91, true, 0},
+	    {"nor with another TPR", 0x81, 0x10, 0x91, true, 0},
+	    {"by both", 0x51, 0x5f, 0x91, true, 5},
+	    {"lowest class", 0x1f, 0x10, 0, true, 1},
+	    {"highest class", 0xf1, 0xf0, 0, true, 15},
 	};
 
 	(void)state;
@@ -183,6 +187,10 @@ static void threshold_is_the_class_that_tpr_holds_back(void **state)
 
 		print_message("  %s\n", rows[i].rule);
 		harness.on_enter = one_exit;
+		if (rows[i].in_service) {
+			lapic_accept(vcpu, rows[i].in_service, false);
+			lapic_acknowledge(vcpu, rows[i].in_service);
+		}
 		lapic_set_reg(vcpu, APIC_TPR, rows[i].tpr);
 		lapic_update_ppr(vcpu);
 		if (!rows[i].is_open)
