@@ -27,7 +27,9 @@ $(MUTATION_TESTS): $(MUTATION_LIBRARY)
 # FILES, SAMPLE, SEED and ONLY (a file of survivors, as printed) choose the mutants.
 FILES ?= $(CORE_SOURCES)
 .PHONY: mutation
-mutation: $(MUTATION_TESTS) ## mutation testing of core/ (FILES="core/a.c", SAMPLE=number SEED=number, ONLY=file)
+mutation: ## mutation testing of core/ (FILES="core/a.c", SAMPLE=number SEED=number, ONLY=file)
+	@tools/deps.sh mutation
+	@$(MAKE) --no-print-directory -j2 $(MUTATION_TESTS)
 	@rm -f $(MUTATION_LIBRARY) && $(MAKE) --no-print-directory $(MUTATION_LIBRARY)
 	@tools/mutate.py --build $(MUTATION) --compile '$(CC) $(filter-out -MMD -MP,$(CFLAGS_mutation))' \
 	    $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) \

@@ -12,11 +12,12 @@ case ${1:-} in
 run) packages=$run ;;
 test) packages=$test ;;
 fuzz) packages="$build clang-14 libclang-rt-14-dev" ;;
+mutation) packages="$build libcmocka-dev python3" ;;
 coverage) packages="$build libcmocka-dev gcovr" ;;
 deb) packages="$build debhelper lintian" ;;
 api-doc) packages="make doxygen" ;;
 *)
-	echo "usage: deps.sh run|test|fuzz|coverage|deb|api-doc" >&2
+	echo "usage: deps.sh run|test|fuzz|mutation|coverage|deb|api-doc" >&2
 	exit 64
 	;;
 esac
