@@ -13,7 +13,6 @@
 #define SENDERS_MAX   2u /* audited with one sender, and with two where that is small */
 /* What a scenario's search may have, with one sender and with two, to be audited. */
 static const uint32_t state_max[SENDERS_MAX + 1] = {0, 400000, 200000};
-#define JOBS_MAX 16u
 
 /* What one weakening did to the scenarios that hold without it. */
 struct finding {

@@ -16,6 +16,7 @@
 #define SHARED_SIZE    (256u * 1024u)
 #define STACK_SIZE     16384u
 #define CHOICE_MAX     64u /* enabled actions in one state */
+#define JOBS_MAX       16u
 #define NAME_MAX_COUNT 128u
 /* Far from where the kernel puts anything by itself; the same in every run. */
 #define ARENA_BASE 0x10000000000ull
@@ -473,12 +474,18 @@ struct table {
 	uint64_t mask;
 	uint64_t slot_max;
 	size_t size; /* of the address space */
+	uint64_t starts[JOBS_MAX + 1]; /* while it grows: where each thread's part begins */
 };
 /* slot_count and slot_max are powers of two. */
 void table_create(struct table *table, uint64_t slot_count, uint64_t slot_max);
 void table_destroy(struct table *table);
-/* Spread over slot_count slots; no other thread may use the table meanwhile. */
-void table_grow(struct table *table, uint64_t slot_count);
+/*
+ * Twice as many slots: one thread begins, then each of `parts` threads does its part, then one ends.
+ * Nobody may use the table meanwhile.
+ */
+void table_grow_begin(struct table *table, uint32_t parts);
+void table_grow_part(struct table *table, uint32_t part);
+void table_grow_end(struct table *table);
 /* Any thread.  True when the state is new; *depth is then the depth given, else its own. */
 bool table_insert(
     struct table *table, struct hash hash, uint64_t parent, uint32_t action, uint32_t *depth);

@@ -11,7 +11,6 @@
 
 /* What a worker takes at a time: small, for at the end of a level the others wait for it. */
 #define BLOCK_SIZE    (8u * 1024u)
-#define JOBS_MAX      16u
 #define TABLE_START   (1ull << 16)
 #define LARGE_TABLE   (1ull << 20)
 #define DEPTH_MAX     2000u
@@ -29,7 +28,7 @@ struct queue {
 struct worker {
 	struct queue queues[2];
 	uint64_t state_count, transition_count, quiescent_count, back_edge_count;
-	double level_cpu; /* CPU seconds of this level */
+	double level_cpu, gap_cpu; /* CPU seconds of this level, and before it since the last */
 	pthread_t thread;
 } __attribute__((aligned(128))); /* two lines: the prefetcher fetches pairs */
 
@@ -48,6 +47,7 @@ struct run {
 	bool is_over;  /* set between levels */
 	uint32_t jobs;
 	uint32_t record_size, block_full; /* bytes of a record; of the records of a full block */
+	uint32_t doublings;  /* of the table, before the next level */
 	uint64_t level_room; /* states that may be added before the table is too full */
 	size_t queue_reserved;
 	size_t memory_limit, memory_peak;
@@ -263,18 +263,21 @@ static size_t memory_in_use(void)
 }
 
 /* Keep the table at most two thirds full, for a level that trebles what the last one added. */
-static void grow_table(uint64_t state_count, uint64_t frontier)
+static void plan_table(uint64_t state_count, uint64_t frontier)
 {
 	uint64_t wanted = (state_count + 3 * frontier) / 2 * 3, slots = run->table.mask + 1;
+	uint32_t doublings = 0;
 	size_t more;
 
 	/* In large steps while it is small: every step moves all that is there. */
-	while (slots < wanted && slots < run->table.slot_max)
-		slots *= slots < LARGE_TABLE ? 4 : 2;
-	more = (slots - run->table.mask - 1) * sizeof(struct table_slot);
-	if (memory_in_use() + more <= run->memory_limit)
-		table_grow(&run->table, slots);
-	slots = (run->table.mask + 1) / 10 * 9;
+	while (slots << doublings < wanted && slots << doublings < run->table.slot_max)
+		doublings += slots << doublings < LARGE_TABLE &&
+		                     slots << (doublings + 2) <= run->table.slot_max
+		                 ? 2
+		                 : 1;
+	more = ((slots << doublings) - slots) * sizeof(struct table_slot);
+	run->doublings = memory_in_use() + more <= run->memory_limit ? doublings : 0;
+	slots = (slots << run->doublings) / 10 * 9;
 	run->level_room = slots > state_count ? slots - state_count : 0;
 }
 
@@ -301,8 +304,9 @@ static void next_level(void)
 	}
 	if (frontier == 0 && run->stop == STOP_NOT)
 		run->stop = STOP_FULL;
+	run->doublings = 0;
 	if (run->stop == STOP_NOT)
-		grow_table(total(offsetof(struct worker, state_count)),
+		plan_table(total(offsetof(struct worker, state_count)),
 		    frontier * BLOCK_SIZE / run->record_size);
 	run->claim = 0;
 	run->level_count = 0;
@@ -330,43 +334,66 @@ static void wait_for_all(void)
 		pthread_barrier_wait(&run->barrier);
 }
 
-/* How long the search would take if every worker had a CPU for itself. */
-static void add_path(double between)
+/* By all workers, between two barriers. */
+static void grow_table(uint32_t index)
 {
-	double slowest = 0;
+	for (uint32_t i = 0; i < run->doublings; i++) {
+		if (index == 0)
+			table_grow_begin(&run->table, run->jobs);
+		wait_for_all();
+		table_grow_part(&run->table, index);
+		wait_for_all();
+		if (index == 0)
+			table_grow_end(&run->table);
+		wait_for_all();
+	}
+}
+
+/* How long the search would take if every worker had a CPU for itself. */
+static void add_path(void)
+{
+	double level = 0, gap = 0;
 
 	for (uint32_t i = 0; i < run->jobs; i++) {
-		if (run->workers[i].level_cpu > slowest)
-			slowest = run->workers[i].level_cpu;
+		const struct worker *worker = &run->workers[i];
+
+		level = worker->level_cpu > level ? worker->level_cpu : level;
+		gap = worker->gap_cpu > gap ? worker->gap_cpu : gap;
 	}
-	run->path_seconds += slowest + between;
+	run->path_seconds += level + gap;
+}
+
+/* CPU seconds of this thread since the last call. */
+static double lap_seconds(double *last)
+{
+	double now = thread_seconds(), lap = now - *last;
+
+	*last = now;
+	return lap;
 }
 
 static void work(uint32_t index, bool progress)
 {
-	double start = now_seconds(), cpu = thread_seconds();
+	double start = now_seconds(), last = thread_seconds();
 
 	me = &run->workers[index];
 	/* Not run->stop: another worker may set it before this one has begun the level. */
 	while (!run->is_over) {
-		double ended;
-
 		expand_level();
-		ended = thread_seconds();
-		me->level_cpu = ended - cpu;
+		me->level_cpu = lap_seconds(&last);
 		wait_for_all();
-		/* What grows is shared out: the table to the first, the memory of steps to the
-		 * last. */
+		if (index == 0)
+			add_path();
 		if (index == run->jobs - 1)
 			memo_grow(run->memory_limit / 4);
 		if (index == 0) {
 			next_level();
 			if (progress)
 				print_progress(start);
-			add_path(thread_seconds() - ended);
 		}
-		cpu = thread_seconds();
 		wait_for_all();
+		grow_table(index);
+		me->gap_cpu = lap_seconds(&last);
 	}
 }
 

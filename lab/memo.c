@@ -61,7 +61,7 @@ void memo_add(uint64_t key, const struct outcome *outcomes, uint32_t count, bool
 	insert(key, memo_value(first, count, is_bad));
 }
 
-/* As table_grow(): see there. */
+/* As table_grow_part(), by one thread: see there. */
 static void double_slots(void)
 {
 	static struct memo_slot tail[PAD];

@@ -40,29 +40,52 @@ static void move(struct table *table, struct table_slot *from)
 	table->slots[i] = slot;
 }
 
-void table_grow(struct table *table, uint64_t slot_count)
+/* Where the thread numbered `part` of `parts` begins: behind a free slot, which no chain crosses. */
+static uint64_t part_start(const struct table *table, uint64_t count, uint32_t part, uint32_t parts)
 {
-	static struct table_slot tail[PAD];
+	uint64_t start = count / parts * part;
 
-	while (table->mask + 1 < slot_count) {
-		uint64_t count = table->mask + 1, tail_count = 0;
+	if (part == parts)
+		return count;
+	while (start && start < count && table->slots[start - 1].low)
+		start++;
+	return start;
+}
 
-		for (uint64_t i = count; table->slots[i].low; i++) {
-			tail[tail_count++] = table->slots[i];
-			table->slots[i] = (struct table_slot){0};
-		}
-		table->mask = count * 2 - 1;
-		/*
-		 * In order: one that stays in this half finds its place at or before the one it
-		 * leaves, for all between its home and there have moved already.
-		 */
-		for (uint64_t i = 0; i < count; i++) {
-			if (table->slots[i].low)
-				move(table, &table->slots[i]);
-		}
-		for (uint64_t i = 0; i < tail_count; i++)
-			move(table, &tail[i]);
+static struct table_slot grow_tail[PAD];
+static uint64_t grow_tail_count;
+
+void table_grow_begin(struct table *table, uint32_t parts)
+{
+	uint64_t count = table->mask + 1;
+
+	for (uint32_t part = 0; part <= parts; part++)
+		table->starts[part] = part_start(table, count, part, parts);
+	grow_tail_count = 0;
+	for (uint64_t i = count; table->slots[i].low; i++) {
+		grow_tail[grow_tail_count++] = table->slots[i];
+		table->slots[i] = (struct table_slot){0};
 	}
+	table->mask = count * 2 - 1;
+}
+
+void table_grow_part(struct table *table, uint32_t part)
+{
+	/*
+	 * In order: one that stays in the lower half finds its place at or before the one it leaves,
+	 * for all between its home and there have moved already.  In the upper half the part has as
+	 * many slots, and no more come there, so that none runs on behind it.
+	 */
+	for (uint64_t i = table->starts[part]; i < table->starts[part + 1]; i++) {
+		if (table->slots[i].low)
+			move(table, &table->slots[i]);
+	}
+}
+
+void table_grow_end(struct table *table)
+{
+	for (uint64_t i = 0; i < grow_tail_count; i++)
+		move(table, &grow_tail[i]);
 }
 
 size_t table_bytes(const struct table *table)
