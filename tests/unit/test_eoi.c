@@ -145,6 +145,19 @@ static void short_ways_do_as_the_general_one(void **state)
 	}
 }
 
+/* With virtual-interrupt delivery the processor sets ISR bits that the core has not seen yet. */
+static void the_short_way_sees_what_the_processor_took(void **state)
+{
+	struct ph_vcpu *vcpu = harness_vcpu(0);
+
+	(void)state;
+	lapic_set_reg(vcpu, APIC_ISR + 0x20, 1u << (0x51 & 31));
+	vcpu->lapic.is_stale = true;
+	ph_apic_eoi(vcpu);
+	assert_int_equal(lapic_reg(vcpu, APIC_ISR + 0x20), 0);
+	assert_false(vcpu->lapic.is_stale);
+}
+
 static void x2apic_takes_only_zero(void **state)
 {
 	struct ph_vcpu *vcpu = harness_vcpu(0);
@@ -304,6 +317,7 @@ int main(void)
 	    TEST(retires_the_highest_in_service),
 	    TEST(any_value_written_is_an_eoi_in_xapic_mode),
 	    TEST(short_ways_do_as_the_general_one),
+	    TEST(the_short_way_sees_what_the_processor_took),
 	    TEST(x2apic_takes_only_zero),
 	    TEST(lowers_ppr_so_that_what_waited_is_deliverable),
 	    TEST(tpr_still_holds_after_the_eoi),
