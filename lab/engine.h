@@ -432,6 +432,11 @@ struct ahead {
 void world_ask(const struct record *record);
 void world_look_ahead(const struct record *record, struct ahead *ahead);
 /*
+ * Before a block of records is expanded: execute what is not known, all at once, for the world is in
+ * the caches of the thread that was there last.
+ */
+void world_find_out(const void *records, uint32_t size, uint32_t used);
+/*
  * Do every enabled action of the record's state from number `first` on, and hand each successor
  * over.  Returns the number of enabled actions; stops early at a failure, which is in
  * engine.failure with *failed set to the index of the action (or to -1 for the state itself, which

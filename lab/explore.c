@@ -186,6 +186,8 @@ static void expand_block(const uint8_t *block, uint32_t used)
 	struct ahead aheads[AHEAD] = {0};
 	uint32_t size = run->record_size, turn = 0;
 
+	if (run->jobs > 1)
+		world_find_out(block, size, used);
 	for (uint32_t at = 0; at < AHEAD * size && at < used; at += size)
 		world_look_ahead((const void *)(block + at), &aheads[at / size]);
 	if (world_restart_is_due())

@@ -15,6 +15,8 @@
 #define PROBE_WALKS    32u
 #define PROBE_STEPS    400u
 #define DIRTY_MAX      512u
+#define FIND_OUT_MAX   4096u
+#define FIND_OUT_AHEAD 8u /* records between asking for memory and using it */
 
 /*
  * Slots are the lines of the world that can change: every actor's first line, its store buffer, the
@@ -573,35 +575,62 @@ static uint64_t group_key(const struct record *record, uint32_t group)
 	    group < engine.actor_count ? record->local[group] : MEMO_MACHINES, record->hot);
 }
 
-/* Of a state that nobody has expanded yet: do it, and remember. */
+static __thread struct outcome scratch[ACTOR_MAX + 1][CHOICE_MAX];
+
+/* In the world: execute what no state before has had, and remember. */
 static struct group find_out(const struct record *record, uint32_t group)
 {
-	static __thread struct outcome scratch[ACTOR_MAX + 1][CHOICE_MAX];
-	uint64_t key = group_key(record, group), value;
+	uint64_t key = group_key(record, group), value = engine.memorize ? memo_find(key) : 0;
 	struct group result = {scratch[group], 0, false};
 
-	enter_world();
-	value = engine.memorize ? memo_find(key) : 0;
-	if (!value) {
-		if (group == engine.actor_count)
-			result.is_bad = breaks_invariant(record);
-		result.count = execute(record, group, scratch[group]);
-		if (engine.memorize && !lines_are_full())
-			memo_add(key, result.outcomes, result.count, result.is_bad);
-	}
-	leave_world();
 	if (value)
 		return (struct group){memo_outcomes(value), memo_count(value), memo_is_bad(value)};
+	if (group == engine.actor_count)
+		result.is_bad = breaks_invariant(record);
+	result.count = execute(record, group, scratch[group]);
+	if (engine.memorize && !lines_are_full())
+		memo_add(key, result.outcomes, result.count, result.is_bad);
 	return result;
+}
+
+void world_find_out(const void *records, uint32_t size, uint32_t used)
+{
+	static __thread struct {
+		uint32_t at, group;
+	} unknown[FIND_OUT_MAX];
+	const uint8_t *block = records;
+	uint32_t count = 0;
+
+	for (uint32_t at = 0; at < used && engine.memorize; at += size) {
+		if (at + FIND_OUT_AHEAD * size < used)
+			world_ask((const void *)(block + at + FIND_OUT_AHEAD * size));
+		for (uint32_t i = 0; i <= engine.actor_count && count < FIND_OUT_MAX; i++) {
+			unknown[count].at = at;
+			unknown[count].group = i;
+			count += !memo_find(group_key((const void *)(block + at), i));
+		}
+	}
+	if (!count)
+		return;
+	enter_world();
+	for (uint32_t i = 0; i < count; i++)
+		find_out((const void *)(block + unknown[i].at), unknown[i].group);
+	leave_world();
 }
 
 static struct group look_up(const struct record *record, uint32_t group, uint64_t value)
 {
+	struct group result;
+
 	if (!value && engine.memorize)
 		value = memo_find(group_key(record, group));
+
 	if (value)
 		return (struct group){memo_outcomes(value), memo_count(value), memo_is_bad(value)};
-	return find_out(record, group);
+	enter_world();
+	result = find_out(record, group);
+	leave_world();
+	return result;
 }
 
 void world_ask(const struct record *record)
