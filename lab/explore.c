@@ -10,7 +10,7 @@
 #include "lab/engine.h"
 
 /* What a worker takes at a time: small, for at the end of a level the others wait for it. */
-#define BLOCK_SIZE    (8u * 1024u)
+#define BLOCK_SIZE    (16u * 1024u)
 #define TABLE_START   (1ull << 16)
 #define LARGE_TABLE   (1ull << 20)
 #define DEPTH_MAX     2000u

@@ -15,6 +15,7 @@
 #define PROBE_WALKS    32u
 #define PROBE_STEPS    400u
 #define DIRTY_MAX      512u
+#define WORLD_SPINS    4096u
 #define FIND_OUT_MAX   4096u
 #define FIND_OUT_AHEAD 8u /* records between asking for memory and using it */
 
@@ -58,7 +59,14 @@ static pthread_t world_holder;
 
 static void enter_world(void)
 {
-	pthread_mutex_lock(&world_lock);
+	/* It is held for microseconds as a rule, and to be woken takes more. */
+	for (uint32_t i = 0; i < WORLD_SPINS; i++) {
+		if (!pthread_mutex_trylock(&world_lock))
+			break;
+		__builtin_ia32_pause();
+		if (i == WORLD_SPINS - 1)
+			pthread_mutex_lock(&world_lock);
+	}
 	world_holder = pthread_self();
 }
 
