@@ -13,7 +13,7 @@ $(BOARD_DSDT_OBJECTS): $(DSDT_AML)
 $(BOARD_DSDT_OBJECTS): CFLAGS_EXTRA += -Wa,-I$(BUILD)/board
 
 # Hosted tests link the loaders and the board's devices against a fake of the rest.
-BOARD_HOSTED := $(filter-out hypervisor/board/now.c hypervisor/board/create.c,$(wildcard hypervisor/board/*.c)) \
+BOARD_HOSTED := $(filter-out hypervisor/board/now.c hypervisor/board/create.c hypervisor/board/firmware.c,$(wildcard hypervisor/board/*.c)) \
                 $(filter-out hypervisor/loader/load_vm.c,$(wildcard hypervisor/loader/*.c))
 BOARD_FAKE   := tests/unit/hypervisor_fake.c
 BOARD_TESTS  := $(filter-out hypervisor_fake,$(basename $(notdir $(wildcard tests/unit/hypervisor_*.c))))

@@ -29,6 +29,7 @@ struct multiboot_information {
 _Static_assert(offsetof(struct multiboot_information, cmdline) == 16, "Boot information format");
 
 static const struct multiboot_information *information;
+static struct firmware_state firmware;
 
 void runtime_start(uint32_t magic, uint32_t address);
 
@@ -58,6 +59,19 @@ uint64_t option(const char *name, uint64_t fallback)
 	return fallback;
 }
 
+static void firmware_record(void)
+{
+	firmware.svr = apic_read(APIC_SVR);
+	firmware.lint0 = apic_read(APIC_LVT_LINT0);
+	firmware.lint1 = apic_read(APIC_LVT_LINT1);
+	firmware.pic_mask = (uint16_t)(inb(0xa1) << 8 | inb(0x21));
+}
+
+const struct firmware_state *firmware_left(void)
+{
+	return &firmware;
+}
+
 static unsigned cpu_count_find(void)
 {
 	uint64_t count = option("cpus", fw_cfg_read(FW_CFG_NB_CPUS, 2));
@@ -75,6 +89,7 @@ void runtime_start(uint32_t magic, uint32_t address)
 	if (magic != MULTIBOOT_LOADER_MAGIC)
 		test_abort("loader magic is %x", magic);
 	information = (const struct multiboot_information *)(uintptr_t)address;
+	firmware_record();
 	pic_init(PIC_MASTER_VECTOR, PIC_SLAVE_VECTOR);
 	ioapic_mask_all();
 	apic_init();

@@ -25,6 +25,12 @@ void test_abort(const char *format, ...) __attribute__((noreturn, format(printf,
 /* Value of "name=" on the command line, or fallback. */
 uint64_t option(const char *name, uint64_t fallback);
 const char *command_line(void);
+/* What the firmware left, before the runtime set it up anew. */
+struct firmware_state {
+	uint32_t svr, lint0, lint1;
+	uint16_t pic_mask;
+};
+const struct firmware_state *firmware_left(void);
 /* KiB of memory below 4G above 1M, from the multiboot information; 0 when not told. */
 uint32_t memory_upper_kib(void);
 

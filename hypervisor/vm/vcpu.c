@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A vCPU's thread: enter, handle the exit, give way, until the VM stops. */
 #include "hypervisor/vm/vcpu.h"
+#include "hypervisor/board/firmware.h"
 #include "hypervisor/lib/string.h"
 #include "hypervisor/mm/memory.h"
 #include "hypervisor/sched/thread.h"
@@ -28,6 +29,7 @@ static void vcpu_main(void *arg)
 	struct vm *vm = vcpu->vm;
 	bool goes_on = true;
 
+	firmware_leave_apic(vcpu);
 	while (goes_on) {
 		if (ph_vcpu_run(vcpu->ph) == PH_RUN_EXIT)
 			vendor->handle_exit(vcpu);

@@ -2,6 +2,7 @@
 /* Making, starting and stopping VMs. */
 #include "hypervisor/vm/vm.h"
 #include "hypervisor/board/board.h"
+#include "hypervisor/board/firmware.h"
 #include "hypervisor/cpu/timer.h"
 #include "hypervisor/lib/log.h"
 #include "hypervisor/lib/string.h"
@@ -143,6 +144,7 @@ struct vm *vm_create(const struct vm_config *config)
 	vm->tsc_offset = 0 - tsc_read();
 	if (make_parts(vm))
 		return NULL;
+	firmware_leave_board(vm);
 	if (loader_load_vm(vm, &state, error)) {
 		log_printf("error: %s", error);
 		return NULL;
