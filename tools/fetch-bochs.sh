@@ -6,6 +6,5 @@
 
 unpack_trixie bochs-3.0 usr/bin/bochs-bin bochs bochsbios vgabios
 # The program that is run is a copy without the faults that break guests.
-mended=$root/usr/bin/bochs-mended
-[ -x "$mended" ] || "$(dirname "$0")/mend-bochs.sh" "$root/usr/bin/bochs-bin" "$mended"
+"$(dirname "$0")/mend-bochs.sh" "$root/usr/bin/bochs-bin" "$root/usr/bin/bochs-mended"
 echo "$root"
