@@ -341,11 +341,18 @@ struct outcome {
 };
 _Static_assert(sizeof(struct outcome) == 32, "two a cache line");
 
+/* ---- grow.h: a hash table while it is doubled ---- */
+struct growth {
+	uint64_t starts[JOBS_MAX + 1]; /* where each thread's part begins */
+	uint64_t *tail;                /* what stood behind the last home */
+	uint64_t tail_count;
+};
+
 /* ---- memo.c: outcomes of the actions of an actor, or of all machines ---- */
 #define MEMO_MACHINES UINT32_MAX
 struct memo_slot {
-	uint64_t key;   /* 0: free */
-	uint64_t value; /* 0: being written */
+	uint64_t key;   /* memo_key(); 0: free */
+	uint64_t value; /* 0: claimed, not settled */
 };
 struct memo {
 	struct memo_slot *slots;
@@ -355,20 +362,25 @@ struct memo {
 		uint32_t slot_count __attribute__((aligned(LINE_SIZE)));
 		uint32_t outcome_count;
 	} * shared;
+	struct growth growth;
 };
 extern struct memo memo;
+/* One to one, and never 0, for a part's number is not. */
 static inline uint64_t memo_key(uint32_t local, uint32_t hot)
 {
-	return (uint64_t)local << 32 | hot;
-}
-static inline uint64_t memo_hash(uint64_t key)
-{
-	key *= 0x9e3779b97f4a7c15ull;
+	uint64_t key = ((uint64_t)local << 32 | hot) * 0x9e3779b97f4a7c15ull;
+
 	return key ^ key >> 32;
 }
+/* Instead of a value: nobody asked yet; a thread is about to find out; no room to remember. */
+enum { MEMO_NONE, MEMO_COMING, MEMO_ASIDE };
 static inline uint64_t memo_value(uint32_t first, uint32_t count, bool is_bad)
 {
 	return 1ull << 63 | (uint64_t)is_bad << 62 | (uint64_t)count << 32 | first;
+}
+static inline bool memo_is_known(uint64_t value)
+{
+	return value >> 63;
 }
 static inline const struct outcome *memo_outcomes(uint64_t value)
 {
@@ -385,25 +397,43 @@ static inline bool memo_is_bad(uint64_t value)
 }
 static inline void memo_prefetch(uint64_t key)
 {
-	__builtin_prefetch(&memo.slots[memo_hash(key) & memo.shared->mask]);
+	__builtin_prefetch(&memo.slots[key & memo.shared->mask]);
 }
-/* 0: not known. */
+/* A value, or why there is none. */
 static inline uint64_t memo_find(uint64_t key)
 {
 	uint64_t mask = memo.shared->mask;
 
-	for (uint64_t i = memo_hash(key) & mask;; i++) {
-		uint64_t found = __atomic_load_n(&memo.slots[i].key, __ATOMIC_ACQUIRE);
+	for (uint64_t i = key & mask;; i++) {
+		uint64_t found = __atomic_load_n(&memo.slots[i].key, __ATOMIC_ACQUIRE), value;
 
 		if (!found)
-			return 0;
-		if (found == key)
-			return __atomic_load_n(&memo.slots[i].value, __ATOMIC_ACQUIRE);
+			return MEMO_NONE;
+		if (found != key)
+			continue;
+		value = __atomic_load_n(&memo.slots[i].value, __ATOMIC_ACQUIRE);
+		return value ? value : MEMO_COMING;
 	}
 }
 void memo_reset(void);
-void memo_add(uint64_t key, const struct outcome *outcomes, uint32_t count, bool is_bad);
-/* Between levels, one thread: make room; forget all when it takes more than limit bytes. */
+/*
+ * The same, but what nobody asked for becomes the caller's to find out and to settle; others may
+ * wait for it meanwhile.  NULL in *slot: not the caller's.
+ */
+uint64_t memo_claim(uint64_t key, struct memo_slot **slot);
+/* In the world: room for CHOICE_MAX outcomes, of which memo_settle() takes the first; NULL: full. */
+struct outcome *memo_room(void);
+uint64_t memo_settle(struct memo_slot *slot, uint32_t count, bool is_bad);
+uint64_t memo_set_aside(struct memo_slot *slot);
+/*
+ * Between levels, one thread: forget all when it takes more than limit bytes; then how often it is
+ * to be doubled, as the table of states below.
+ */
+uint32_t memo_plan(size_t limit);
+void memo_grow_begin(uint32_t parts);
+void memo_grow_part(uint32_t part);
+void memo_grow_end(void);
+/* All of it, by one thread. */
 void memo_grow(size_t limit);
 size_t memo_bytes(void);
 
@@ -422,20 +452,33 @@ uint32_t world_size(void);
 void world_first(struct record *record, struct hash hash);
 void world_successor(struct record *record, const struct record *from, const struct successor *to);
 void world_load(const struct record *record);
-/*
- * Two steps ahead of expanding a record: ask for the memory that says what its actions do, then see
- * what is known of them.
- */
-struct ahead {
-	uint64_t values[ACTOR_MAX + 1];
+/* Records that one thread expands, and what is remembered of each one's groups of actions. */
+#define SHARE_RECORDS_MAX 512u
+#define SHARE_VALUES_MAX  4096u
+struct share {
+	const uint8_t *records;
+	uint32_t size, count; /* bytes of a record; records */
+	uint32_t claim_count;
+	struct claim {
+		struct memo_slot *slot;
+		uint32_t record, group;
+	} claims[SHARE_VALUES_MAX];
+	uint64_t values[SHARE_VALUES_MAX]; /* of record n's group g: [n * world_group_count() + g] */
+	bool is_done[SHARE_RECORDS_MAX];   /* the caller's */
 };
-void world_ask(const struct record *record);
-void world_look_ahead(const struct record *record, struct ahead *ahead);
+/* Every actor's, and all machines'. */
+uint32_t world_group_count(void);
+/* Any thread: look everything up, and claim what nobody knows yet. */
+void world_look_up(struct share *share, const void *records, uint32_t size, uint32_t used);
 /*
- * Before a block of records is expanded: execute what is not known, all at once, for the world is in
- * the caches of the thread that was there last.
+ * Execute what the shares have claimed, all at once, for the world is in the caches of the thread
+ * that was there last.  Before that nothing of them may be expanded that is not known.  False:
+ * somebody else is in the world, and the caller would not wait.
  */
-void world_find_out(const void *records, uint32_t size, uint32_t used);
+bool world_find_out(struct share *shares, uint32_t count, bool waits);
+bool world_knows(const struct share *share, uint32_t record);
+/* Ask for the memory that says what a record's actions do. */
+void world_look_ahead(const struct share *share, uint32_t record);
 /*
  * Do every enabled action of the record's state from number `first` on, and hand each successor
  * over.  Returns the number of enabled actions; stops early at a failure, which is in
@@ -444,9 +487,9 @@ void world_find_out(const void *records, uint32_t size, uint32_t used);
  */
 uint32_t world_expand(
     const struct record *record, uint32_t first, successor_fn found, void *context, int *failed);
-/* The same after world_look_ahead(), by any thread of a search; the failure is in *failure. */
-uint32_t world_expand_seen(const struct record *record, const struct ahead *ahead, uint32_t first,
-    successor_fn found, void *context, int *failed, struct failure *failure);
+/* The same for a record of a share, by any thread of a search; the failure is in *failure. */
+uint32_t world_expand_shared(const struct share *share, uint32_t record, successor_fn found,
+    void *context, int *failed, struct failure *failure);
 /* Forget what is hot; set the scenario up and learn by random walks what changes, unless told. */
 void world_prepare(const struct lab_scenario *scenario, const struct lab_params *params,
     const struct learned *learned);
@@ -479,7 +522,7 @@ struct table {
 	uint64_t mask;
 	uint64_t slot_max;
 	size_t size; /* of the address space */
-	uint64_t starts[JOBS_MAX + 1]; /* while it grows: where each thread's part begins */
+	struct growth growth;
 };
 /* slot_count and slot_max are powers of two. */
 void table_create(struct table *table, uint64_t slot_count, uint64_t slot_max);

@@ -17,6 +17,13 @@
 #define RELEASE_ABOVE (64u << 20)
 #define BATCH_MAX     (2 * CHOICE_MAX)
 #define AHEAD         4u /* records between asking for memory and using it */
+#define SHARES        2u /* blocks that a worker has at the most while it waits for the world */
+
+_Static_assert(BLOCK_SIZE / (sizeof(struct record) + 8) <= SHARE_RECORDS_MAX, "a block is a share");
+_Static_assert(
+    BLOCK_SIZE / (sizeof(struct record) + ACTOR_MAX * sizeof(uint32_t)) * (ACTOR_MAX + 1) <=
+        SHARE_VALUES_MAX,
+    "with most values a byte where there are most actors");
 
 /* One worker's output of one level: whole blocks of records. */
 struct queue {
@@ -40,14 +47,15 @@ struct run {
 	struct worker workers[JOBS_MAX];
 	struct table table;
 	uint64_t claim __attribute__((aligned(128))); /* next block of the level */
-	uint64_t level_count; /* states added in this level */
+	uint64_t level_count;                         /* states added in this level */
 	uint8_t pad[112];
 	uint32_t level;
 	uint32_t stop; /* enum stop */
 	bool is_over;  /* set between levels */
 	uint32_t jobs;
 	uint32_t record_size, block_full; /* bytes of a record; of the records of a full block */
-	uint32_t doublings;  /* of the table, before the next level */
+	uint32_t doublings;               /* of the table, before the next level */
+	uint32_t memo_doublings;
 	uint64_t level_room; /* states that may be added before the table is too full */
 	size_t queue_reserved;
 	size_t memory_limit, memory_peak;
@@ -181,64 +189,89 @@ static void note_failure(const struct record *record, int failed, const struct f
 	stop_with(STOP_FAILURE);
 }
 
-static void expand_block(const uint8_t *block, uint32_t used)
+static void expand_record(const struct share *share, uint32_t number)
 {
-	struct ahead aheads[AHEAD] = {0};
-	uint32_t size = run->record_size, turn = 0;
+	struct failure failure;
+	int failed;
+	uint32_t count = world_expand_shared(share, number, found, NULL, &failed, &failure);
 
-	if (run->jobs > 1)
-		world_find_out(block, size, used);
-	for (uint32_t at = 0; at < AHEAD * size && at < used; at += size)
-		world_look_ahead((const void *)(block + at), &aheads[at / size]);
-	if (world_restart_is_due())
-		stop_with(STOP_RESTART);
-	for (uint32_t at = 0; at < used && !is_stopped(); at += size) {
-		const struct record *record = (const void *)(block + at);
-		struct failure failure;
-		uint32_t count;
-		int failed;
+	me->transition_count += count;
+	me->quiescent_count += count == 0;
+	if (failure.kind != FAILURE_NONE)
+		note_failure(
+		    (const void *)(share->records + number * share->size), failed, &failure);
+	if (batch.count > BATCH_MAX - CHOICE_MAX)
+		insert_batch();
+}
 
-		if (at + 2 * AHEAD * size < used)
-			world_ask((const void *)(block + at + 2 * AHEAD * size));
-		count = world_expand_seen(record, &aheads[turn], 0, found, NULL, &failed, &failure);
-		if (at + AHEAD * size < used)
-			world_look_ahead((const void *)(block + at + AHEAD * size), &aheads[turn]);
-		turn = (turn + 1) % AHEAD;
-		me->transition_count += count;
-		me->quiescent_count += count == 0;
-		if (failure.kind != FAILURE_NONE)
-			note_failure(record, failed, &failure);
-		if (batch.count > BATCH_MAX - CHOICE_MAX)
-			insert_batch();
+/* Those of which all is known, or all that are left. */
+static void expand_records(struct share *share, bool are_known)
+{
+	for (uint32_t n = 0; n < share->count && !is_stopped(); n++) {
+		if (n + AHEAD < share->count)
+			world_look_ahead(share, n + AHEAD);
+		if (share->is_done[n] || (are_known && !world_knows(share, n)))
+			continue;
+		share->is_done[n] = true;
+		expand_record(share, n);
 	}
 	insert_batch();
 }
 
-static void expand_level(void)
+/* The next block of the level, *used bytes; NULL when there is none or the search is to stop. */
+static const uint8_t *next_block(uint32_t *used)
 {
 	static const struct failure too_deep = {
 	    FAILURE_OVERFLOW, "deeper than DEPTH_MAX: it never comes to rest"};
+	uint64_t number = __atomic_fetch_add(&run->claim, 1, __ATOMIC_RELAXED);
+	const uint8_t *block;
 
-	for (;;) {
-		uint64_t block = __atomic_fetch_add(&run->claim, 1, __ATOMIC_RELAXED);
-		struct queue *queue = NULL;
+	for (uint32_t i = 0; i < run->jobs && !is_stopped(); i++) {
+		const struct queue *queue = &run->workers[i].queues[run->level & 1];
 
-		for (uint32_t i = 0; i < run->jobs; i++) {
-			queue = &run->workers[i].queues[run->level & 1];
-			if (block < queue->block_count)
-				break;
-			block -= queue->block_count;
-			queue = NULL;
+		if (number >= queue->block_count) {
+			number -= queue->block_count;
+			continue;
 		}
-		if (!queue || is_stopped())
-			return;
+		block = queue->memory + number * BLOCK_SIZE;
+		*used = number + 1 == queue->block_count ? queue->used : run->block_full;
 		if (run->level >= DEPTH_MAX)
-			note_failure((const void *)(queue->memory + block * BLOCK_SIZE), -1, &too_deep);
-		expand_block(queue->memory + block * BLOCK_SIZE,
-		    block + 1 == queue->block_count ? queue->used : run->block_full);
+			note_failure((const void *)block, -1, &too_deep);
+		return block;
+	}
+	return NULL;
+}
+
+static void finish_shares(struct share *shares, uint32_t count)
+{
+	world_find_out(shares, count, true);
+	for (uint32_t i = 0; i < count; i++)
+		expand_records(&shares[i], false);
+}
+
+static void expand_level(void)
+{
+	static __thread struct share shares[SHARES];
+	uint32_t count = 0, used;
+
+	for (const uint8_t *block; (block = next_block(&used));) {
+		struct share *share = &shares[count++];
+
+		world_look_up(share, block, run->record_size, used);
+		/* While another is in the world there is other work to do. */
+		if (!world_find_out(shares, count, false)) {
+			expand_records(share, true);
+			if (count < SHARES)
+				continue;
+		}
+		finish_shares(shares, count);
+		count = 0;
+		if (world_restart_is_due())
+			stop_with(STOP_RESTART);
 		if (run->deadline > 0 && now_seconds() > run->deadline)
 			stop_with(STOP_TIME);
 	}
+	finish_shares(shares, count);
 }
 
 /* ---- Between levels: one worker ---- */
@@ -306,6 +339,7 @@ static void next_level(void)
 	}
 	if (frontier == 0 && run->stop == STOP_NOT)
 		run->stop = STOP_FULL;
+	run->memo_doublings = memo_plan(run->memory_limit / 4);
 	run->doublings = 0;
 	if (run->stop == STOP_NOT)
 		plan_table(total(offsetof(struct worker, state_count)),
@@ -337,16 +371,25 @@ static void wait_for_all(void)
 }
 
 /* By all workers, between two barriers. */
-static void grow_table(uint32_t index)
+static void grow_tables(uint32_t index)
 {
-	for (uint32_t i = 0; i < run->doublings; i++) {
-		if (index == 0)
+	for (uint32_t i = 0; i < run->doublings || i < run->memo_doublings; i++) {
+		bool grows_table = i < run->doublings, grows_memo = i < run->memo_doublings;
+
+		if (index == 0 && grows_table)
 			table_grow_begin(&run->table, run->jobs);
+		if (index == 0 && grows_memo)
+			memo_grow_begin(run->jobs);
 		wait_for_all();
-		table_grow_part(&run->table, index);
+		if (grows_table)
+			table_grow_part(&run->table, index);
+		if (grows_memo)
+			memo_grow_part(index);
 		wait_for_all();
-		if (index == 0)
+		if (index == 0 && grows_table)
 			table_grow_end(&run->table);
+		if (index == 0 && grows_memo)
+			memo_grow_end();
 		wait_for_all();
 	}
 }
@@ -386,15 +429,13 @@ static void work(uint32_t index, bool progress)
 		wait_for_all();
 		if (index == 0)
 			add_path();
-		if (index == run->jobs - 1)
-			memo_grow(run->memory_limit / 4);
 		if (index == 0) {
 			next_level();
 			if (progress)
 				print_progress(start);
 		}
 		wait_for_all();
-		grow_table(index);
+		grow_tables(index);
 		me->gap_cpu = lap_seconds(&last);
 	}
 }

@@ -4,13 +4,11 @@
 #include <sys/mman.h>
 
 #include "lab/engine.h"
-
-/* A chain of occupied slots may run on behind the last home. */
-#define PAD (1u << 16)
+#include "lab/grow.h"
 
 void table_create(struct table *table, uint64_t slot_count, uint64_t slot_max)
 {
-	table->size = (slot_max + PAD) * sizeof(struct table_slot);
+	table->size = (slot_max + GROW_PAD) * sizeof(struct table_slot);
 	table->slots = mmap(NULL, table->size, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (table->slots == MAP_FAILED) {
@@ -29,63 +27,31 @@ void table_destroy(struct table *table)
 	table->slots = NULL;
 }
 
-static void move(struct table *table, struct table_slot *from)
+#define WIDTH (sizeof(struct table_slot) / sizeof(uint64_t))
+
+static uint64_t *words(const struct table *table)
 {
-	struct table_slot slot = *from;
-	uint64_t i = slot.low & table->mask;
-
-	*from = (struct table_slot){0};
-	while (table->slots[i].low)
-		i++;
-	table->slots[i] = slot;
+	return (uint64_t *)(void *)table->slots;
 }
-
-/* Where the thread numbered `part` of `parts` begins: behind a free slot, which no chain crosses. */
-static uint64_t part_start(const struct table *table, uint64_t count, uint32_t part, uint32_t parts)
-{
-	uint64_t start = count / parts * part;
-
-	if (part == parts)
-		return count;
-	while (start && start < count && table->slots[start - 1].low)
-		start++;
-	return start;
-}
-
-static struct table_slot grow_tail[PAD];
-static uint64_t grow_tail_count;
 
 void table_grow_begin(struct table *table, uint32_t parts)
 {
+	static uint64_t tail[GROW_PAD * WIDTH];
 	uint64_t count = table->mask + 1;
 
-	for (uint32_t part = 0; part <= parts; part++)
-		table->starts[part] = part_start(table, count, part, parts);
-	grow_tail_count = 0;
-	for (uint64_t i = count; table->slots[i].low; i++) {
-		grow_tail[grow_tail_count++] = table->slots[i];
-		table->slots[i] = (struct table_slot){0};
-	}
+	table->growth.tail = tail;
+	grow_begin(&table->growth, words(table), WIDTH, count, parts);
 	table->mask = count * 2 - 1;
 }
 
 void table_grow_part(struct table *table, uint32_t part)
 {
-	/*
-	 * In order: one that stays in the lower half finds its place at or before the one it leaves,
-	 * for all between its home and there have moved already.  In the upper half the part has as
-	 * many slots, and no more come there, so that none runs on behind it.
-	 */
-	for (uint64_t i = table->starts[part]; i < table->starts[part + 1]; i++) {
-		if (table->slots[i].low)
-			move(table, &table->slots[i]);
-	}
+	grow_part(&table->growth, words(table), WIDTH, table->mask, part);
 }
 
 void table_grow_end(struct table *table)
 {
-	for (uint64_t i = 0; i < grow_tail_count; i++)
-		move(table, &grow_tail[i]);
+	grow_end(&table->growth, words(table), WIDTH, table->mask);
 }
 
 size_t table_bytes(const struct table *table)

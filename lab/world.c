@@ -2,6 +2,7 @@
 /* States: saving, loading, and stepping the world with incremental hashes. */
 #include <emmintrin.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,7 @@
 #define PROBE_STEPS    400u
 #define DIRTY_MAX      512u
 #define WORLD_SPINS    4096u
-#define FIND_OUT_MAX   4096u
-#define FIND_OUT_AHEAD 8u /* records between asking for memory and using it */
+#define LOOK_UP_AHEAD  8u /* records between asking for memory and using it */
 
 /*
  * Slots are the lines of the world that can change: every actor's first line, its store buffer, the
@@ -54,19 +54,26 @@ static struct {
  * There is one world: whoever executes in it holds the lock.  What is remembered of steps, which is
  * most of a search, needs neither.
  */
-static pthread_mutex_t world_lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+static pthread_mutex_t world_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t world_holder;
+
+static bool try_world(void)
+{
+	if (pthread_mutex_trylock(&world_lock))
+		return false;
+	world_holder = pthread_self();
+	return true;
+}
 
 static void enter_world(void)
 {
 	/* It is held for microseconds as a rule, and to be woken takes more. */
 	for (uint32_t i = 0; i < WORLD_SPINS; i++) {
-		if (!pthread_mutex_trylock(&world_lock))
-			break;
+		if (try_world())
+			return;
 		__builtin_ia32_pause();
-		if (i == WORLD_SPINS - 1)
-			pthread_mutex_lock(&world_lock);
 	}
+	pthread_mutex_lock(&world_lock);
 	world_holder = pthread_self();
 }
 
@@ -583,78 +590,164 @@ static uint64_t group_key(const struct record *record, uint32_t group)
 	    group < engine.actor_count ? record->local[group] : MEMO_MACHINES, record->hot);
 }
 
-static __thread struct outcome scratch[ACTOR_MAX + 1][CHOICE_MAX];
-
-/* In the world: execute what no state before has had, and remember. */
-static struct group find_out(const struct record *record, uint32_t group)
+static struct group known_group(uint64_t value)
 {
-	uint64_t key = group_key(record, group), value = engine.memorize ? memo_find(key) : 0;
-	struct group result = {scratch[group], 0, false};
+	return (struct group){memo_outcomes(value), memo_count(value), memo_is_bad(value)};
+}
 
-	if (value)
-		return (struct group){memo_outcomes(value), memo_count(value), memo_is_bad(value)};
+/* In the world. */
+static struct group execute_group(
+    const struct record *record, uint32_t group, struct outcome *outcomes)
+{
+	struct group result = {.outcomes = outcomes};
+
 	if (group == engine.actor_count)
 		result.is_bad = breaks_invariant(record);
-	result.count = execute(record, group, scratch[group]);
-	if (engine.memorize && !lines_are_full())
-		memo_add(key, result.outcomes, result.count, result.is_bad);
+	result.count = execute(record, group, outcomes);
 	return result;
 }
 
-void world_find_out(const void *records, uint32_t size, uint32_t used)
+/* In the world: execute what the caller has claimed, and remember. */
+static uint64_t find_out(const struct record *record, uint32_t group, struct memo_slot *slot)
 {
-	static __thread struct {
-		uint32_t at, group;
-	} unknown[FIND_OUT_MAX];
-	const uint8_t *block = records;
-	uint32_t count = 0;
+	struct outcome *room = memo_room();
+	struct group result;
 
-	for (uint32_t at = 0; at < used && engine.memorize; at += size) {
-		if (at + FIND_OUT_AHEAD * size < used)
-			world_ask((const void *)(block + at + FIND_OUT_AHEAD * size));
-		for (uint32_t i = 0; i <= engine.actor_count && count < FIND_OUT_MAX; i++) {
-			unknown[count].at = at;
-			unknown[count].group = i;
-			count += !memo_find(group_key((const void *)(block + at), i));
+	if (!room || lines_are_full())
+		return memo_set_aside(slot);
+	result = execute_group(record, group, room);
+	if (lines_are_full())
+		return memo_set_aside(slot);
+	return memo_settle(slot, result.count, result.is_bad);
+}
+
+uint32_t world_group_count(void)
+{
+	return engine.actor_count + 1;
+}
+
+static const struct record *share_record(const struct share *share, uint32_t number)
+{
+	return (const void *)(share->records + number * share->size);
+}
+
+static void claim(struct share *share, uint32_t record, uint32_t group, uint64_t *value)
+{
+	struct claim *claim = &share->claims[share->claim_count];
+
+	*value = memo_claim(group_key(share_record(share, record), group), &claim->slot);
+	claim->record = record;
+	claim->group = group;
+	share->claim_count += claim->slot != NULL;
+}
+
+void world_look_up(struct share *share, const void *records, uint32_t size, uint32_t used)
+{
+	uint32_t group_count = world_group_count();
+	uint64_t *value = share->values;
+
+	share->records = records;
+	share->size = size;
+	share->count = used / size;
+	share->claim_count = 0;
+	memset(share->is_done, 0, share->count);
+	for (uint32_t n = 0; n < share->count; n++) {
+		const struct record *ahead = share_record(share, n + LOOK_UP_AHEAD);
+
+		for (uint32_t i = 0; n + LOOK_UP_AHEAD < share->count && i < group_count; i++)
+			memo_prefetch(group_key(ahead, i));
+		for (uint32_t i = 0; i < group_count; i++, value++) {
+			*value = engine.memorize ? memo_find(group_key(share_record(share, n), i))
+			                         : MEMO_ASIDE;
+			if (*value == MEMO_NONE)
+				claim(share, n, i, value);
 		}
 	}
-	if (!count)
-		return;
-	enter_world();
+}
+
+static void find_out_share(struct share *share)
+{
+	for (uint32_t i = 0; i < share->claim_count; i++) {
+		const struct claim *claim = &share->claims[i];
+
+		share->values[claim->record * world_group_count() + claim->group] =
+		    find_out(share_record(share, claim->record), claim->group, claim->slot);
+	}
+	share->claim_count = 0;
+}
+
+bool world_find_out(struct share *shares, uint32_t count, bool waits)
+{
+	uint32_t claim_count = 0;
+
 	for (uint32_t i = 0; i < count; i++)
-		find_out((const void *)(block + unknown[i].at), unknown[i].group);
+		claim_count += shares[i].claim_count;
+	if (!claim_count)
+		return true;
+	if (waits)
+		enter_world();
+	else if (!try_world())
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		find_out_share(&shares[i]);
 	leave_world();
+	return true;
+}
+
+bool world_knows(const struct share *share, uint32_t record)
+{
+	const uint64_t *values = &share->values[record * world_group_count()];
+	uint64_t all = values[0];
+
+	for (uint32_t i = 1; i < world_group_count(); i++)
+		all &= values[i];
+	return memo_is_known(all);
+}
+
+void world_look_ahead(const struct share *share, uint32_t record)
+{
+	const uint64_t *values = &share->values[record * world_group_count()];
+
+	for (uint32_t i = 0; i < world_group_count(); i++)
+		__builtin_prefetch(memo_outcomes(values[i]));
+}
+
+/* Another thread has claimed it, and is on its way into the world. */
+static uint64_t wait_for(uint64_t key)
+{
+	uint64_t value;
+
+	for (uint32_t i = 1; (value = memo_find(key)) == MEMO_COMING; i++) {
+		if (i % WORLD_SPINS)
+			__builtin_ia32_pause();
+		else
+			sched_yield();
+	}
+	return value;
 }
 
 static struct group look_up(const struct record *record, uint32_t group, uint64_t value)
 {
+	static __thread struct outcome scratch[ACTOR_MAX + 1][CHOICE_MAX];
+	uint64_t key = group_key(record, group);
+	struct memo_slot *slot = NULL;
 	struct group result;
 
-	if (!value && engine.memorize)
-		value = memo_find(group_key(record, group));
-
-	if (value)
-		return (struct group){memo_outcomes(value), memo_count(value), memo_is_bad(value)};
+	if (memo_is_known(value))
+		return known_group(value);
+	if (engine.memorize && value != MEMO_ASIDE)
+		value = memo_claim(key, &slot);
+	if (value == MEMO_COMING && !slot)
+		value = wait_for(key);
+	if (memo_is_known(value))
+		return known_group(value);
 	enter_world();
-	result = find_out(record, group);
+	if (slot)
+		value = find_out(record, group, slot);
+	result = memo_is_known(value) ? known_group(value)
+	                              : execute_group(record, group, scratch[group]);
 	leave_world();
 	return result;
-}
-
-void world_ask(const struct record *record)
-{
-	for (uint32_t i = 0; i <= engine.actor_count; i++)
-		memo_prefetch(group_key(record, i));
-}
-
-void world_look_ahead(const struct record *record, struct ahead *ahead)
-{
-	if (!engine.memorize)
-		return;
-	for (uint32_t i = 0; i <= engine.actor_count; i++) {
-		ahead->values[i] = memo_find(group_key(record, i));
-		__builtin_prefetch(memo_outcomes(ahead->values[i]));
-	}
 }
 
 void world_measure_reset(void)
@@ -707,26 +800,14 @@ static void fail_again(const struct record *record, struct action action, struct
 {
 	enter_world();
 	world_load(record);
-	if (try_action(action))
+	/* Without numbers for contents there is no outcome either; the search is about to stop. */
+	if (try_action(action) && !lines_are_full())
 		failure_set(FAILURE_UNANNOTATED, "a step that depends on more than the world");
 	take_failure(failure);
 	leave_world();
 }
 
-uint32_t world_expand(
-    const struct record *record, uint32_t first, successor_fn found, void *context, int *failed)
-{
-	static const struct ahead nothing;
-	struct failure failure;
-	uint32_t count =
-	    world_expand_seen(record, &nothing, first, found, context, failed, &failure);
-
-	if (failure.kind != FAILURE_NONE)
-		engine.failure = failure;
-	return count;
-}
-
-uint32_t world_expand_seen(const struct record *record, const struct ahead *ahead, uint32_t first,
+static uint32_t expand(const struct record *record, const uint64_t *values, uint32_t first,
     successor_fn found, void *context, int *failed, struct failure *failure)
 {
 	struct group groups[ACTOR_MAX + 1];
@@ -735,13 +816,14 @@ uint32_t world_expand_seen(const struct record *record, const struct ahead *ahea
 	*failed = -1;
 	failure->kind = FAILURE_NONE;
 	for (uint32_t i = 0; i <= engine.actor_count; i++) {
-		groups[i] = look_up(record, i, ahead->values[i]);
+		groups[i] = look_up(record, i, values[i]);
 		count += groups[i].count;
 	}
 	if (first == 0)
 		check_state(record, groups[engine.actor_count].is_bad, count, failure);
 	if (count > CHOICE_MAX)
-		*failure = (struct failure){FAILURE_OVERFLOW, "more enabled actions than CHOICE_MAX"};
+		*failure =
+		    (struct failure){FAILURE_OVERFLOW, "more enabled actions than CHOICE_MAX"};
 	if (failure->kind != FAILURE_NONE)
 		return count;
 	for (uint32_t i = 0; i <= engine.actor_count; i++) {
@@ -763,6 +845,25 @@ uint32_t world_expand_seen(const struct record *record, const struct ahead *ahea
 	return count;
 }
 
+uint32_t world_expand(
+    const struct record *record, uint32_t first, successor_fn found, void *context, int *failed)
+{
+	static const uint64_t nothing[ACTOR_MAX + 1];
+	struct failure failure;
+	uint32_t count = expand(record, nothing, first, found, context, failed, &failure);
+
+	if (failure.kind != FAILURE_NONE)
+		engine.failure = failure;
+	return count;
+}
+
+uint32_t world_expand_shared(const struct share *share, uint32_t record, successor_fn found,
+    void *context, int *failed, struct failure *failure)
+{
+	return expand(share_record(share, record), &share->values[record * world_group_count()], 0,
+	    found, context, failed, failure);
+}
+
 static void on_crash(int number)
 {
 	sigset_t set;
@@ -780,7 +881,8 @@ static void on_crash(int number)
 	siglongjmp(engine.crash, 1);
 }
 
-/* Every quarter of a second of CPU time: a program that has not come back since the last tick never will. */
+/* Every quarter of a second of CPU time: a program that has not come back since the last tick never
+ * will. */
 static void on_tick(int number)
 {
 	static uint64_t seen;
