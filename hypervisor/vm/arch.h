@@ -13,6 +13,10 @@
 #include "x86/msr.h"
 #include "x86/vmcb.h"
 
+/* A MOV that changes one of these under PAE paging loads the PDPTEs (SDM vol. 3, "PDPTE Registers"). */
+#define CR0_PDPTE_BITS (CR0_CD | CR0_NW | CR0_PG)
+#define CR4_PDPTE_BITS (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
+
 /* What the host's SVM offers (CPUID 8000000Ah), the least of all pCPUs. */
 struct host_features {
 	uint32_t asid_count;

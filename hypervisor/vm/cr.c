@@ -3,6 +3,7 @@
 #include "hypervisor/vm/decode.h"
 #include "hypervisor/vm/arch.h"
 #include "hypervisor/vm/policy.h"
+#include "hypervisor/vm/vendor.h"
 
 /* CR0 bits that exist; the others below bit 32 are ignored, those above raise #GP. */
 #define CR0_BITS \
@@ -77,18 +78,22 @@ static uint64_t cr_operand(const struct vcpu *vcpu, const struct cr_access *acce
 
 /* ---- PAE paging: whoever turns it on loads the PDPTEs (SDM vol. 3, "PDPTE Registers") --------- */
 
-#define CR0_PDPTE_BITS   (CR0_CD | CR0_NW | CR0_PG)
-#define CR4_PDPTE_BITS   (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)
-#define PAE_ROOT_MASK    0xffffffe0ull
-#define PDPTE_RESERVED   0x1e6ull /* and those above a physical address */
+#define PAE_ROOT_MASK  0xffffffe0ull
+#define PDPTE_RESERVED 0x1e6ull /* and those above a physical address */
 
-/* As MOV to CR0 or CR4 loads them; one that is present with a reserved bit set raises #GP. */
+/*
+ * As MOV to CR0 or CR4 loads them; one that is present with a reserved bit set raises #GP.  Under SVM
+ * nothing loads them: each is read, and checked, when it is used (APM vol. 2, "Legacy PAE Mode" of
+ * nested paging).
+ */
 static bool pdptes_are_valid(const struct vcpu *vcpu)
 {
 	uint64_t reserved = PDPTE_RESERVED | ~0ull << policy_physical_bits();
 	uint64_t pdptes[4];
 	uint32_t i;
 
+	if (vendor->backend != PH_BACKEND_VMX)
+		return true;
 	if (!guest_read(vcpu->vm, vcpu_vmcb(vcpu)->cr3 & PAE_ROOT_MASK, pdptes, sizeof(pdptes)))
 		return false;
 	for (i = 0; i < 4; i++)

@@ -134,15 +134,20 @@ void vmx_registers_load(struct vcpu *vcpu)
 
 /*
  * PAE paging without long mode: the processor has the four PDPTEs in the VMCS, for whoever sets CR0
- * or CR4 in the guest's place loads them (SDM vol. 3, "PDPTE Registers").
+ * or CR4 in the guest's place loads them (SDM vol. 3, "PDPTE Registers").  Not at other changes: what
+ * is in memory then need not be valid any more.
  */
 static void store_pdptes(const struct vcpu *vcpu)
 {
 	const struct vmcb *vmcb = vcpu_vmcb(vcpu);
+	const struct vmx_seen *seen = &vcpu->vmx->seen;
 	uint64_t pdptes[4] = {0, 0, 0, 0};
 	uint32_t i;
 
 	if (!(vmcb->cr0 & CR0_PG) || !(vcpu->arch->guest_cr4 & CR4_PAE) || (vmcb->efer & EFER_LMA))
+		return;
+	if (!vcpu->vmx->is_dirty && !((vmcb->cr0 ^ seen->cr0) & CR0_PDPTE_BITS) &&
+	    !((vcpu->arch->guest_cr4 ^ seen->cr4) & CR4_PDPTE_BITS))
 		return;
 	guest_read(vcpu->vm, vmcb->cr3 & 0xffffffe0u, pdptes, sizeof(pdptes));
 	for (i = 0; i < 4; i++)
