@@ -32,7 +32,8 @@ void source_ipi_self(struct ph_vcpu *vcpu, uint8_t vector)
 	source_ipi_to_self(vcpu, vector, APIC_ESR_RECV_VECTOR);
 }
 
-static void source_ipi_route(struct ph_vcpu *vcpu, uint32_t icr, uint32_t destination)
+static uint32_t source_ipi_route(
+    struct ph_vcpu *vcpu, uint32_t icr, uint32_t destination, bool from_x2apic)
 {
 	struct message message = {
 	    .destination = destination,
@@ -40,21 +41,21 @@ static void source_ipi_route(struct ph_vcpu *vcpu, uint32_t icr, uint32_t destin
 	    .delivery = (uint8_t)((icr & ICR_DELIVERY_MASK) >> APIC_ICR_DELIVERY_SHIFT),
 	    .shorthand = (uint8_t)((icr & APIC_ICR_SHORTHAND_MASK) >> APIC_ICR_SHORTHAND_SHIFT),
 	    .is_logical = icr & APIC_ICR_LOGICAL,
-	    .from_x2apic = lapic_is_x2apic(vcpu),
+	    .from_x2apic = from_x2apic,
 	    .source = PH_SOURCE_IPI,
 	};
 
 	if (!(source_ipi_valid[message.shorthand] >> message.delivery & 1u))
-		return;
+		return 0;
 	if (message.delivery <= APIC_DELIVERY_LOWEST && message.vector < LAPIC_FIRST_VECTOR) {
 		source_lvt_error(vcpu, APIC_ESR_SEND_VECTOR);
-		return;
+		return 0;
 	}
 	/* INIT level de-assert: processors with an xAPIC have no use for it. */
 	if (message.delivery == APIC_DELIVERY_INIT &&
 	    (icr & (APIC_ICR_LEVEL | APIC_ICR_ASSERT)) == APIC_ICR_LEVEL)
-		return;
-	route_deliver(vcpu->vm, vcpu, &message);
+		return 0;
+	return route_deliver(vcpu->vm, vcpu, &message);
 }
 
 void source_ipi_send(struct ph_vcpu *vcpu, uint32_t icr, uint32_t destination)
@@ -65,5 +66,23 @@ void source_ipi_send(struct ph_vcpu *vcpu, uint32_t icr, uint32_t destination)
 	if ((icr & (APIC_ICR_SHORTHAND_MASK | ICR_DELIVERY_MASK)) == to_self)
 		source_ipi_to_self(vcpu, (uint8_t)icr, APIC_ESR_SEND_VECTOR);
 	else
-		source_ipi_route(vcpu, icr, destination);
+		source_ipi_route(vcpu, icr, destination, lapic_is_x2apic(vcpu));
+}
+
+int ph_ipi_multicast(struct ph_vcpu *vcpu, uint32_t icr, uint32_t first, const uint64_t set[2])
+{
+	uint32_t accepted = 0;
+
+	if (icr & ~(APIC_ICR_VECTOR_MASK | ICR_DELIVERY_MASK | APIC_ICR_LEVEL | APIC_ICR_ASSERT))
+		return PH_EINVAL;
+	for (uint32_t word = 0; word < 2; word++) {
+		for (uint64_t left = set[word]; left; left &= left - 1) {
+			uint64_t id = (uint64_t)first + 64 * word + (uint32_t)__builtin_ctzll(left);
+
+			/* IDs end below the broadcast. */
+			if (id < PH_VCPU_MAX)
+				accepted += source_ipi_route(vcpu, icr, (uint32_t)id, true);
+		}
+	}
+	return (int)accepted;
 }

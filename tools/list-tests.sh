@@ -89,6 +89,7 @@ boots() {
 	echo "boot/linux-2 170 tests/boot/linux.sh 2 2"
 	echo "boot/linux-2-migrating 170 tests/boot/linux.sh 2 2 --migrate 20"
 	echo "boot/linux-debian-13 220 FETCH_KERNEL=fetch-kernel-trixie.sh tests/boot/linux.sh 2 2"
+	echo "boot/linux-2-without-x2apic 170 tests/boot/linux.sh 2 2 --x2apic 0"
 	echo "boot/linux-1 170 tests/boot/linux.sh 1 1"
 	echo "boot/linux-2-distribution-qemu 170 DISTRIBUTION_QEMU=1 tests/boot/linux.sh 2 2"
 	echo "boot/iso-hello 90 tests/boot/iso.sh"

@@ -191,8 +191,6 @@ void exit_inject_page_fault(struct vcpu *vcpu, uint64_t linear, uint32_t error);
 void exit_stop(struct vcpu *vcpu, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* VMMCALL and VMCALL: there are no calls yet. */
-void exit_vmcall(struct vcpu *vcpu);
 void exit_io(struct vcpu *vcpu);       /* io.c */
 /* exit_skip() where the mode is known: nothing more to do but in a shadow or a single step. */
 static inline void exit_skip_plain(struct vcpu *vcpu, uint64_t length, enum decode_mode mode)

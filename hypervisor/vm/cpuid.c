@@ -10,6 +10,8 @@
 #define EXTENDED_COUNT 0x1fu
 #define EXTENDED_BASE  0x80000000u
 #define HYPERVISOR_LEAF 0x40000000u
+#define KVM_LEAF        0x40000100u
+#define KVM_LEAF_LAST   (KVM_LEAF + 1)
 #define SUBLEAF_COUNT  4u
 
 /* How a leaf's registers come to be. */
@@ -113,6 +115,18 @@ static struct leaf basic[BASIC_COUNT], extended[EXTENDED_COUNT];
 
 static const struct cpuid_result hypervisor_leaf = {
     HYPERVISOR_LEAF, 0x74736f50u /* "Post" */, 0x6e726f68u /* "horn" */, 0x74736f50u /* "Post" */,
+};
+
+/*
+ * What Posthorn has of Linux KVM's guest interface (Linux, Documentation/virt/kvm/x86/cpuid.rst), at the second
+ * place where guests look for it.  With it Linux takes x2APIC mode, whose exits are the cheapest, without an
+ * interrupt remapper; writes no port for a delay; and sends an IPI to many by one exit (hypercall.c).
+ */
+#define KVM_FEATURE_NOP_IO_DELAY (1u << 1)
+#define KVM_FEATURE_PV_SEND_IPI  (1u << 11)
+static const struct cpuid_result kvm_leaves[] = {
+    {KVM_LEAF_LAST, 0x4b4d564bu /* "KVMK" */, 0x564b4d56u /* "VMKV" */, 0x4du /* "M" */},
+    {KVM_FEATURE_NOP_IO_DELAY | KVM_FEATURE_PV_SEND_IPI, 0, 0, 0},
 };
 
 static struct leaf *leaf_of(uint32_t number)
@@ -326,6 +340,15 @@ static void set_result(struct vcpu *vcpu, const struct cpuid_result *r)
 	vcpu->gprs[GPR_RDX] = r->edx;
 }
 
+static struct cpuid_result hypervisor_result(uint32_t number)
+{
+	if (number == HYPERVISOR_LEAF)
+		return hypervisor_leaf;
+	if (number - KVM_LEAF <= KVM_LEAF_LAST - KVM_LEAF)
+		return kvm_leaves[number - KVM_LEAF];
+	return (struct cpuid_result){0, 0, 0, 0};
+}
+
 /* Out of line: the common leaves need no frame. */
 static __attribute__((noinline)) void other_cpuid(
     struct vcpu *vcpu, const struct leaf *leaf, uint32_t number)
@@ -334,7 +357,8 @@ static __attribute__((noinline)) void other_cpuid(
 	uint32_t subleaf;
 
 	if (!leaf) {
-		set_result(vcpu, number == HYPERVISOR_LEAF ? &hypervisor_leaf : &r);
+		r = hypervisor_result(number);
+		set_result(vcpu, &r);
 		return;
 	}
 	subleaf = leaf->has_subleaves ? (uint32_t)vcpu->gprs[GPR_RCX] : 0;

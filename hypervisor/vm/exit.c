@@ -4,10 +4,10 @@
 #include "hypervisor/lib/string.h"
 #include "hypervisor/sched/thread.h"
 #include "hypervisor/svm/svm.h"
+#include "hypervisor/vm/hypercall.h"
 #include "hypervisor/vm/policy.h"
 
 #define OPCODE_HLT 0xf4u
-#define VMMCALL_NO_SUCH_CALL ((uint64_t)-1000)
 /* #DF, #TS, #NP, #SS, #GP, #PF, #AC, #CP push an error code (SDM vol. 3, "Error Code"). */
 #define ERROR_CODE_VECTORS 0x00227d00u
 /* All but #DB, NMI, #BP, #OF, #DF and #MC (SDM vol. 3, table "Protected-Mode Exceptions and Interrupts"). */
@@ -175,18 +175,13 @@ static void exit_msr(struct vcpu *vcpu)
 		exit_inject_error(vcpu, VECTOR_GP, 0);
 }
 
-void exit_vmcall(struct vcpu *vcpu)
-{
-	*vcpu->rax = VMMCALL_NO_SUCH_CALL;
-}
-
 static void exit_vmmcall(struct vcpu *vcpu)
 {
 	uint64_t length = instruction_length(vcpu);
 
 	if (!length)
 		return;
-	exit_vmcall(vcpu);
+	hypercall(vcpu);
 	exit_skip(vcpu, length);
 }
 

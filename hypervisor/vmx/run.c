@@ -2,6 +2,7 @@
 /* Guest entry on VMX: loading and leaving a VMCS, VM entry, the exits handled with IRQs off. */
 #include "hypervisor/cpu/irq.h"
 #include "hypervisor/mm/memory.h"
+#include "hypervisor/vm/hypercall.h"
 #include "hypervisor/vm/policy.h"
 #include "hypervisor/vm/trace.h"
 #include "hypervisor/vm/vcpu.h"
@@ -196,10 +197,7 @@ static inline bool handle_fast(struct vcpu *vcpu)
 	case VMX_EXIT_EPT_VIOLATION:
 		return fast_ept(vcpu);
 	case VMX_EXIT_VMCALL:
-		if (!fast_skip())
-			return false;
-		exit_vmcall(vcpu);
-		return true;
+		return hypercall_is_unknown(vcpu) && fast_skip();
 	case VMX_EXIT_INTERRUPT_WINDOW:
 	case VMX_EXIT_NMI_WINDOW:
 	case VMX_EXIT_TPR_BELOW_THRESHOLD:

@@ -228,6 +228,12 @@ void ph_apic_mmio_write(struct ph_vcpu *vcpu, uint32_t offset, uint32_t size, ui
  */
 void ph_apic_eoi(struct ph_vcpu *vcpu);
 void ph_apic_icr_write(struct ph_vcpu *vcpu, uint32_t value);
+/*
+ * One IPI to many: as a write of `icr` with physical destination to ICR in x2APIC mode, once for each bit n
+ * of set[0] and, 64 IDs on, set[1], to APIC ID first + n.  icr: vector, delivery mode, level and trigger
+ * only, else PH_EINVAL.  Returns how many vCPUs accepted it.  For hypercalls such as KVM_HC_SEND_IPI.  Owner.
+ */
+int ph_ipi_multicast(struct ph_vcpu *vcpu, uint32_t icr, uint32_t first, const uint64_t set[2]);
 /* Guest-physical address of the xAPIC page, or UINT64_MAX when not in xAPIC mode.  Owner. */
 uint64_t ph_apic_base_address(const struct ph_vcpu *vcpu);
 

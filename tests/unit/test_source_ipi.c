@@ -158,6 +158,66 @@ static void same_combinations_in_x2apic_mode(void **state)
 	}
 }
 
+/* ph_ipi_multicast(): as ICR with each ID in turn; what it returns, and who received. */
+static void multicast(void **state)
+{
+	static const struct {
+		const char *rule;
+		uint32_t icr, first;
+		uint64_t set[2];
+		int result;
+		const char *received;
+	} cases[] = {
+	    {"bits of the first word", MODE(FIXED), 0, {0xd, 0}, 3, "F-FF"},
+	    {"itself too", MODE(FIXED), 0, {0xf, 0}, 4, "FFFF"},
+	    {"IDs from `first` on", MODE(FIXED), 2, {0x3, 0}, 2, "--FF"},
+	    {"NMI", MODE(NMI), 1, {0x5, 0}, 2, "-N-N"},
+	    {"INIT", MODE(INIT) | APIC_ICR_LEVEL | APIC_ICR_ASSERT, 2, {0x1, 0}, 1, "--I-"},
+	    {"nobody", MODE(FIXED), 0, {0, 0}, 0, "----"},
+	    {"IDs that nobody has", MODE(FIXED), 4, {UINT64_MAX, UINT64_MAX}, 0, "----"},
+	    {"the second word is 64 IDs on", MODE(FIXED), 0, {0, UINT64_MAX}, 0, "----"},
+	    {"255 is no broadcast", MODE(FIXED), 255, {0x1, 0}, 0, "----"},
+	    {"nor is FFFFFFFFh", MODE(FIXED), UINT32_MAX, {0x1, 0}, 0, "----"},
+	    {"IDs do not wrap", MODE(FIXED), UINT32_MAX, {0x6, 0}, 0, "----"},
+	    {"ExtINT is no IPI", MODE(EXTINT), 0, {0xf, 0}, 0, "----"},
+	    {"no shorthand", MODE(FIXED) | TO_ALL, 0, {0xf, 0}, PH_EINVAL, "----"},
+	    {"no logical destination", MODE(FIXED) | APIC_ICR_LOGICAL, 0, {0xf, 0}, PH_EINVAL, "----"},
+	    {"no reserved bit", MODE(FIXED) | 1u << 20, 0, {0xf, 0}, PH_EINVAL, "----"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		int result =
+		    ph_ipi_multicast(sender(), cases[i].icr | VECTOR, cases[i].first, cases[i].set);
+
+		if (result != cases[i].result)
+			fail_msg("%s: %d", cases[i].rule, result);
+		expect(cases[i].rule, cases[i].received);
+	}
+	assert_int_equal(esr(sender()), 0);
+	assert_int_equal(ph_ipi_multicast(sender(), 15, 0, (uint64_t[]){0xf, 0}), 0);
+	assert_int_equal(esr(sender()), APIC_ESR_SEND_VECTOR);
+	expect("an illegal vector", "----");
+}
+
+/* The second word, where it is somebody. */
+static void multicast_beyond_the_first_word(void **state)
+{
+	static const uint32_t apic_ids[] = {70};
+	struct harness_config config = {.vcpu_count = 1, .apic_ids = apic_ids};
+	uint64_t set[2] = {0, 1u << 6};
+
+	(void)state;
+	harness_destroy();
+	harness_create(&config);
+	ph_apic_mmio_write(harness_vcpu(0), APIC_SVR, 4, 0x1ff);
+	assert_int_equal(ph_ipi_multicast(harness_vcpu(0), VECTOR, 0, set), 1);
+	assert_true(harness_is_pending(harness_vcpu(0), VECTOR));
+	harness_clear_pending(harness_vcpu(0));
+	set[1] = 1u << 5;
+	assert_int_equal(ph_ipi_multicast(harness_vcpu(0), VECTOR, 0, set), 0);
+}
+
 static void lowest_priority_takes_exactly_one(void **state)
 {
 	uint32_t receivers = 0;
@@ -406,6 +466,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(icr_combinations),
 	    TEST(same_combinations_in_x2apic_mode),
+	    TEST(multicast),
+	    TEST(multicast_beyond_the_first_word),
 	    TEST(lowest_priority_takes_exactly_one),
 	    TEST(sipi_carries_its_vector),
 	    TEST(illegal_vectors),
