@@ -212,7 +212,7 @@ bool source_pic_output(const struct ph_vm *vm)
 /* "Initialization Command Words": what ICW1 clears, and without ICW4 what ICW4 would set. */
 static void write_icw1(struct pic_chip *chip, uint8_t value)
 {
-	struct pic_chip after = {
+	*chip = (struct pic_chip){
 	    .irr = chip->irr & chip->elcr, /* an edge must come anew */
 	    .line = chip->line,
 	    .elcr = chip->elcr,
@@ -221,8 +221,6 @@ static void write_icw1(struct pic_chip *chip, uint8_t value)
 	    .is_single = (value & ICW1_SINGLE) != 0,
 	    .needs_icw4 = (value & ICW1_NEEDS_ICW4) != 0,
 	};
-
-	*chip = after;
 }
 
 static void await_icw(struct pic_chip *chip, uint8_t next)

@@ -4,7 +4,7 @@
 # that can be done without asking, else print the one command and stop: deps.sh run|test|...
 set -eu
 
-build='gcc make libc6-dev binutils libarchive-dev libcjson-dev'
+build='gcc make libc6-dev binutils libarchive-dev libcjson-dev acpica-tools'
 run="$build qemu-system-x86 busybox-static cpio ca-certificates"
 test="$run libcmocka-dev g++ pkg-config grub-common grub-pc-bin xorriso mtools expect"
 

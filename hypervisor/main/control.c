@@ -92,7 +92,7 @@ static void execute(const char *text)
 
 void control_execute(void)
 {
-	char byte;
+	char byte = 0;
 
 	while (take_byte(&byte)) {
 		if (byte != '\n' && byte != '\r') {
