@@ -282,6 +282,15 @@ struct intern {
 	uint32_t count;     /* of numbers */
 	bool is_full;
 };
+/* Set in the world; any thread may ask. */
+static inline void intern_set_full(struct intern *intern)
+{
+	__atomic_store_n(&intern->is_full, true, __ATOMIC_RELAXED);
+}
+static inline bool intern_is_full(const struct intern *intern)
+{
+	return __atomic_load_n(&intern->is_full, __ATOMIC_RELAXED);
+}
 /* Zeroed memory in place of old (or of nothing), in large pages where there is much. */
 void *memory_fresh(void *old, size_t size);
 void intern_reset(struct intern *intern, uint32_t max);

@@ -60,7 +60,7 @@ uint32_t intern_new(struct intern *intern, struct hash hash)
 	uint32_t id = intern->count;
 
 	if (id >= intern->max / 8 * 7 || id > intern->mask / 8 * 7) {
-		intern->is_full = true;
+		intern_set_full(intern);
 		return 0;
 	}
 	intern->count++;

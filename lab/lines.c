@@ -26,7 +26,7 @@ void lines_reset(void)
 
 bool lines_are_full(void)
 {
-	return lines_names.is_full || parts_names.is_full;
+	return intern_is_full(&lines_names) || intern_is_full(&parts_names);
 }
 
 size_t lines_bytes(void)
@@ -58,7 +58,7 @@ uint32_t lines_intern(const uint8_t *line, struct hash hash)
 uint32_t *parts_room(uint32_t count, uint32_t *offset)
 {
 	if (pool_used + count > POOL_MAX) {
-		parts_names.is_full = true;
+		intern_set_full(&parts_names);
 		return NULL;
 	}
 	*offset = pool_used;

@@ -346,6 +346,12 @@ static inline void compare(uint32_t slot, const uint8_t *line, struct hash *hash
 		add_dirty(slot, line, hash);
 }
 
+/* In the world; other threads look now and then. */
+static void restart_later(void)
+{
+	__atomic_store_n(&world.restart, true, __ATOMIC_RELAXED);
+}
+
 /* Remember which words of a line changed; true when that is news. */
 static bool note_written(uint32_t line, const uint8_t *now, const uint8_t *before)
 {
@@ -369,7 +375,7 @@ static void note_dirty(void)
 
 		if (note_written(
 		        world.hot[slot - SLOT_HOT(0)], slot_line(slot), shadow(slot_line(slot))))
-			world.restart = true;
+			restart_later();
 	}
 }
 
@@ -485,7 +491,7 @@ static void check_cold(void)
 			continue;
 		if (!lines_equal(now, world.initial + line * LINE_SIZE) &&
 		    note_written(line, now, world.initial + line * LINE_SIZE))
-			world.restart = true;
+			restart_later();
 	}
 }
 
@@ -495,7 +501,7 @@ static void check_now_and_then(void)
 		return;
 	check_cold();
 	if (check_stacks())
-		world.restart = true;
+		restart_later();
 }
 
 bool world_restart_is_due(void)
@@ -507,7 +513,7 @@ bool world_must_restart(void)
 {
 	check_cold();
 	if (check_stacks())
-		world.restart = true;
+		restart_later();
 	return world.restart;
 }
 
