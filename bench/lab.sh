@@ -6,6 +6,7 @@
 # median of the pairs, by the clock, which says little on a machine that others use, and by what it would take if
 # each thread had a CPU for itself: the CPU time of the slower thread of each level, and that between the levels.
 # When another program takes a thread's CPU away the other thread does its work, so this figure is rather too low.
+# NOTE=TEXT goes into the record: what is particular about the machine at that time.
 set -eu
 cd "$(dirname "$0")/.."
 lab=${LAB:-build/posthorn-lab}
@@ -66,9 +67,11 @@ json=$(awk -v s1="$(best 1 "$work/one")" -v s2="$(best 1 "$work/two")" -v c1="$(
 	-v c2="$(best 2 "$work/two")" -v times="$(ratio 1)" -v own="$(ratio 3)" -v states="$states" \
 	-v t="$transitions" -v m1="$one_memory" -v m2="$two_memory" -v set="$set_seconds" -v setp="$set_peak" \
 	-v n="$scenarios" -v audit="$audit_seconds" -v auditp="$audit_peak" -v date="$(date +%F)" \
-	-v load="$(cut -d' ' -f1 /proc/loadavg)" 'BEGIN {
+	-v load="$(cut -d' ' -f1 /proc/loadavg)" -v note="${NOTE:-}" 'BEGIN {
 	peak = setp > auditp ? setp : auditp
 	printf "{\n\t\"date\": \"%s\",\n\t\"load\": %s,\n", date, load
+	if (note)
+		printf "\t\"note\": \"%s\",\n", note
 	printf "\t\"scenario\": \"post-spin, 3 senders, TSO\",\n\t\"states\": %d,\n\t\"transitions\": %d,\n", states, t
 	printf "\t\"one_thread\": { \"per_second\": %.0f, \"per_cpu_second\": %.0f, \"aim\": 3000000, \"met\": %s },\n",
 		t / s1, t / c1, (t / c1 >= 3e6) ? "true" : "false"
