@@ -27,6 +27,7 @@ _Static_assert(
 
 /* One worker's output of one level: whole blocks of records. */
 struct queue {
+	uint64_t claim; /* next block that nobody has taken */
 	uint8_t *memory;
 	uint64_t block_count;
 	uint32_t used; /* bytes of the last block */
@@ -46,9 +47,8 @@ struct run {
 	pthread_barrier_t barrier;
 	struct worker workers[JOBS_MAX];
 	struct table table;
-	uint64_t claim __attribute__((aligned(128))); /* next block of the level */
-	uint64_t level_count;                         /* states added in this level */
-	uint8_t pad[112];
+	uint64_t level_count __attribute__((aligned(128))); /* states added in this level */
+	uint8_t pad[120];
 	uint32_t level;
 	uint32_t stop; /* enum stop */
 	bool is_over;  /* set between levels */
@@ -223,16 +223,20 @@ static const uint8_t *next_block(uint32_t *used)
 {
 	static const struct failure too_deep = {
 	    FAILURE_OVERFLOW, "deeper than DEPTH_MAX: it never comes to rest"};
-	uint64_t number = __atomic_fetch_add(&run->claim, 1, __ATOMIC_RELAXED);
+	uint64_t number;
 	const uint8_t *block;
 
+	/* First what I have written myself, which is in my caches. */
 	for (uint32_t i = 0; i < run->jobs && !is_stopped(); i++) {
-		const struct queue *queue = &run->workers[i].queues[run->level & 1];
+		struct worker *owner =
+		    &run->workers[((uint32_t)(me - run->workers) + i) % run->jobs];
+		struct queue *queue = &owner->queues[run->level & 1];
 
-		if (number >= queue->block_count) {
-			number -= queue->block_count;
+		if (__atomic_load_n(&queue->claim, __ATOMIC_RELAXED) >= queue->block_count)
 			continue;
-		}
+		number = __atomic_fetch_add(&queue->claim, 1, __ATOMIC_RELAXED);
+		if (number >= queue->block_count)
+			continue;
 		block = queue->memory + number * BLOCK_SIZE;
 		*used = number + 1 == queue->block_count ? queue->used : run->block_full;
 		if (run->level >= DEPTH_MAX)
@@ -334,6 +338,7 @@ static void next_level(void)
 		if (queue->block_count * BLOCK_SIZE > RELEASE_ABOVE)
 			madvise(queue->memory, queue->block_count * BLOCK_SIZE, MADV_DONTNEED);
 		queue->block_count = 0;
+		queue->claim = 0;
 		queue->used = 0;
 		frontier += run->workers[i].queues[!old].block_count;
 	}
@@ -344,7 +349,6 @@ static void next_level(void)
 	if (run->stop == STOP_NOT)
 		plan_table(total(offsetof(struct worker, state_count)),
 		    frontier * BLOCK_SIZE / run->record_size);
-	run->claim = 0;
 	run->level_count = 0;
 	run->is_over = run->stop != STOP_NOT;
 	run->level++;
