@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Make a copy of Bochs 3.0's program without three of its faults (docs/CAVEATS.md), unless it is there:
+# Make a copy of Bochs 3.0's program without four of its faults (docs/CAVEATS.md), unless it is there:
 # mend-bochs.sh FROM TO
 #
 # 1. A posted-interrupt notification that finds no bit in PIR nor in VIRR sets RVI to 255: the guest takes
@@ -12,6 +12,9 @@
 # 3. A guest that is entered with RFLAGS.IF = 0 leaves the host's interrupts masked for as long as it
 #    keeps IF so, because the masks are set up before the processor counts as being in the guest.
 #    (SDM vol. 3, "External-interrupt exiting": interrupts then exit whatever RFLAGS.IF is.)
+# 4. With several CPUs, an exit that comes right after an exception was delivered saves the RIP of the
+#    instruction that faulted, with the RSP of the handler: prev_rip, which an exit goes back to, is not
+#    set to the handler where the loop over the CPUs goes on after exception()'s longjmp().
 # Known is the amd64 build of Debian's 3.0+dfsg-1; another is refused.
 set -euo pipefail
 
@@ -19,6 +22,7 @@ from=$1 to=$2
 
 # Offset, the bytes there, the bytes instead.
 mends() {
+	local old new
 	# HandleExtInterrupt(): if virtual interrupts are masked, go on with the host's. The jump now
 	# leads to the check below, which stands where padding was and a tail call is now a call.
 	echo 1699dd 0f8595000000 0f8592000000
@@ -28,6 +32,12 @@ mends() {
 	# VMLAUNCH(), which VMRESUME is, too: handleInterruptMaskChange() once more, now in the guest.
 	# Its place: async_event, which makes Bochs look for events, is set whether INIT is pending or not.
 	echo 1f5540 f683d891000004740ac783e091000001000000 4889dfe818f10300808be0910000010f1f4000
+	# interrupt(): prev_rip := RIP at its end. Its place: async_event is set whether MTF is pending or not.
+	old=83a3dc910000efc6833001000000f683d891000010740ac783e091000001000000
+	old+=c683d091000000c683d2910000005b5d415c415d415ec30f1f00
+	new=83a3dc910000ef31c0888330010000808be0910000018883d09100008883d2910000
+	new+=488b83e0000000488983180100005b5d415c415d415ec36690
+	echo 2245ad $old $new
 }
 
 has_bytes() { # file, offset, bytes
