@@ -115,6 +115,7 @@ bochs() {
 	local mode
 	echo "bochs/trace 120 tests/boot/bochs.sh posted trace.sh"
 	echo "bochs/input 100 LIMIT=90 tests/boot/bochs.sh posted guest.sh console_echo 1 2 1 debug-exit input -"
+	echo "bochs/fetch-from-apic 100 LIMIT=90 tests/boot/bochs.sh vid guest.sh mmio_odd 1 1 1 'debug-exit|error|triple-fault' - fetch=1"
 	echo "bochs/quiet-ipi 120 tests/boot/bochs.sh posted quiet-ipi.sh"
 	echo "bochs/linux-2-posted 600 LIMIT=580 tests/boot/bochs.sh posted linux.sh 2 2"
 	echo "bochs/order-vid 200 LIMIT=190 tests/boot/bochs.sh vid ../hardware/compare.sh xapic"

@@ -6,11 +6,14 @@
 #include "x86/apic.h"
 
 /* SDM vol. 3, tables "Format of an EPT ... Entry": read, write, execute; leaves write-back. */
+#define EPT_RW        3ull
 #define EPT_RWX       7ull
 #define EPT_WB        (6ull << 3)
 #define EPT_PHYS_MASK 0x000ffffffffff000ull
 
 static const struct npt_format ept_format = {.table = EPT_RWX, .leaf = EPT_RWX | EPT_WB};
+/* No fetches from the APIC-access page: they exit anyhow, and are what Bochs 3.0 ends itself at. */
+static const struct npt_format apic_format = {.table = EPT_RWX, .leaf = EPT_RW | EPT_WB};
 
 uint64_t vmx_msr_bitmap, vmx_msr_bitmap_x2apic;
 uint64_t vmx_io_bitmap_a, vmx_io_bitmap_b;
@@ -126,7 +129,7 @@ static int apic_root_create(struct vm *vm, uint64_t root)
 	top[0] = phys_of(second) | EPT_RWX;
 	vm->apic_root = phys_of(top);
 	vm->apic_access_page = phys_of(page);
-	return npt_map_page(&ept_format, top, APIC_DEFAULT_BASE, vm->apic_access_page, 0);
+	return npt_map_page(&apic_format, top, APIC_DEFAULT_BASE, vm->apic_access_page, 0);
 }
 
 uint64_t vmx_tables_create(struct vm *vm)
