@@ -72,9 +72,10 @@ static uint8_t holding(const struct pic_chip *chip)
 	return chip->special_mask ? chip->isr & (uint8_t)~chip->imr : chip->isr;
 }
 
-/* The request that INT is raised for, or NO_INPUT. */
-static uint32_t chip_request(const struct pic_chip *chip)
+/* The request that INT of the master or the slave is raised for, or NO_INPUT. */
+static uint32_t chip_request(const struct pic *pic, uint32_t index)
 {
+	const struct pic_chip *chip = &pic->chip[index];
 	uint32_t rank = rank_of_highest(chip, chip->irr & (uint8_t)~chip->imr);
 	uint32_t held = rank_of_highest(chip, holding(chip));
 	uint32_t input;
@@ -84,8 +85,8 @@ static uint32_t chip_request(const struct pic_chip *chip)
 	input = input_of_rank(chip, rank);
 	if (rank < held)
 		return input;
-	/* "Special Fully Nested Mode": a slave in service is not locked out. */
-	if (rank == held && chip->special_fully_nested && input == CASCADE_INPUT)
+	/* "Special Fully Nested Mode": a slave in service is not locked out of the master. */
+	if (rank == held && chip->special_fully_nested && index == MASTER && input == CASCADE_INPUT)
 		return input;
 	return NO_INPUT;
 }
@@ -144,10 +145,10 @@ static void update_output(struct ph_vm *vm)
 
 	if (!master->is_single) {
 		chip_set_input(master, CASCADE_INPUT, false);
-		if (chip_request(&pic->chip[SLAVE]) != NO_INPUT)
+		if (chip_request(pic, SLAVE) != NO_INPUT)
 			chip_set_input(master, CASCADE_INPUT, true);
 	}
-	after = chip_request(master) != NO_INPUT;
+	after = chip_request(pic, MASTER) != NO_INPUT;
 	if (before == after)
 		return;
 	shared32_publish(&pic->output, after, PIC_OUTPUT);
@@ -171,13 +172,13 @@ void source_pic_set_pin(struct ph_vm *vm, uint32_t pin, uint32_t user, bool leve
 }
 
 /* One INTA to one chip.  A request that has gone meanwhile: IR7, without its in-service bit. */
-static uint32_t take_request(struct pic_chip *chip)
+static uint32_t take_request(struct pic *pic, uint32_t index)
 {
-	uint32_t input = chip_request(chip);
+	uint32_t input = chip_request(pic, index);
 
 	if (input == NO_INPUT)
 		return SPURIOUS_INPUT;
-	chip_acknowledge(chip, input);
+	chip_acknowledge(&pic->chip[index], input);
 	return input;
 }
 
@@ -185,11 +186,11 @@ static uint8_t acknowledge_pair(struct pic *pic)
 {
 	struct pic_chip *master = &pic->chip[MASTER];
 	struct pic_chip *slave = &pic->chip[SLAVE];
-	uint32_t input = take_request(master);
+	uint32_t input = take_request(pic, MASTER);
 
 	if (input != CASCADE_INPUT || master->is_single)
 		return (uint8_t)(master->vector_base + input);
-	return (uint8_t)(slave->vector_base + take_request(slave));
+	return (uint8_t)(slave->vector_base + take_request(pic, SLAVE));
 }
 
 uint8_t source_pic_acknowledge(struct ph_vm *vm)
@@ -325,21 +326,23 @@ static void write_elcr(struct pic_chip *chip, uint8_t value)
 }
 
 /* "Poll Command": the next read is an INTA whose answer is the input's number. */
-static uint8_t read_poll(struct pic_chip *chip)
+static uint8_t read_poll(struct pic *pic, uint32_t index)
 {
-	uint32_t input = chip_request(chip);
+	uint32_t input = chip_request(pic, index);
 
-	chip->polled = false;
+	pic->chip[index].polled = false;
 	if (input == NO_INPUT)
 		return 0;
-	chip_acknowledge(chip, input);
+	chip_acknowledge(&pic->chip[index], input);
 	return (uint8_t)(POLL_REQUEST | input);
 }
 
-static uint8_t read_chip(struct pic_chip *chip, bool is_data)
+static uint8_t read_chip(struct pic *pic, uint32_t index, bool is_data)
 {
+	const struct pic_chip *chip = &pic->chip[index];
+
 	if (chip->polled)
-		return read_poll(chip);
+		return read_poll(pic, index);
 	if (is_data)
 		return chip->imr;
 	return chip->reads_isr ? chip->isr : chip->irr;
@@ -352,13 +355,13 @@ static uint8_t read_port(struct pic *pic, uint16_t port)
 	switch (port) {
 	case PORT_MASTER:
 	case PORT_MASTER + 1:
-		return read_chip(&pic->chip[MASTER], port & 1);
+		return read_chip(pic, MASTER, port & 1);
 	case PORT_SLAVE:
 	case PORT_SLAVE + 1:
 		/* A poll takes what INT was raised for: the master's latch falls with it. */
 		if (pic->chip[SLAVE].polled)
 			pic->chip[MASTER].irr &= (uint8_t) ~(1u << CASCADE_INPUT);
-		return read_chip(&pic->chip[SLAVE], port & 1);
+		return read_chip(pic, SLAVE, port & 1);
 	case PORT_ELCR_MASTER:
 	case PORT_ELCR_SLAVE:
 		return pic->chip[port & 1].elcr;

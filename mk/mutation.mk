@@ -34,5 +34,5 @@ mutation: ## mutation testing of core/ (FILES="core/a.c", SAMPLE=number SEED=num
 	@tools/mutate.py --build $(MUTATION) --compile '$(CC) $(filter-out -MMD -MP,$(CFLAGS_mutation))' \
 	    $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) \
 	    $(foreach t,$(CORE_TESTS),--test '$(t)=$(MUTATION)/$(t)') \
-	    --test 'oracle=$(MUTATION)/oracle tests/oracle/records/*' \
+	    --test 'oracle=$(MUTATION)/oracle tests/oracle/records/[bq]*' \
 	    $(foreach t,$(MUTATION_FUZZ),--test 'fuzz_$(t)=$(MUTATION)/fuzz_$(t) tests/fuzz/corpus/$(t)') $(FILES)

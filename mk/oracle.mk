@@ -1,11 +1,41 @@
 # SPDX-License-Identifier: MIT
-# Records of foreign APICs, replayed against core/: tests/oracle.
+# core/ against interrupt controllers that others have written: tests/oracle.
 
 ORACLE_REPLAY := $(BUILD)/asan/tests/oracle/replay
 
 $(ORACLE_REPLAY): $(call objects,asan,tests/oracle/replay.c tests/oracle/differences.c tests/fuzz/world.c $(CORE_SOURCES))
 	$(Q)$(CC) $(CFLAGS_asan) $^ -o $@
 
+# Against Linux KVM: static, for the initrd of tools/on-kvm.sh.
+ORACLE_KVM_SIDE := $(addprefix tests/oracle/kvm_,core.c steps.c compare.c differences.c) tests/fuzz/world.c
+ORACLE_KVM      := $(BUILD)/host/tests/oracle/kvm
+KVM_INIT        := $(BUILD)/initrd-kvm/init
+
+$(ORACLE_KVM): $(call objects,host,tests/oracle/kvm.c tests/oracle/kvm_linux.c $(ORACLE_KVM_SIDE)) \
+    $(BUILD)/host/libposthorn.a
+	$(Q)$(CC) -static $^ -o $@
+ORACLE_KVM_REPLAY := $(BUILD)/asan/tests/oracle/kvm_replay
+$(ORACLE_KVM_REPLAY): $(call objects,asan,tests/oracle/kvm_replay.c $(ORACLE_KVM_SIDE) $(CORE_SOURCES))
+	$(Q)$(CC) $(CFLAGS_asan) $^ -o $@
+
+$(KVM_INIT): $(call objects,host,tools/initrd/kvm-init.c)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -static $^ -o $@
+
 .PHONY: oracle
-oracle: $(ORACLE_REPLAY) ## replay what QEMU's and Bochs's APICs answered against core/
-	$(Q)$< tests/oracle/records/*
+oracle: $(ORACLE_REPLAY) $(ORACLE_KVM_REPLAY) ## replay what QEMU's, Bochs's and KVM's controllers answered against core/
+	$(Q)$< $(filter-out %/kvm-%,$(wildcard tests/oracle/records/*))
+	$(Q)$(ORACLE_KVM_REPLAY) tests/oracle/records/kvm-*
+
+# STEPS, SEED, VCPUS (1 to 8, by default each in turn).
+STEPS ?= 100000
+SEED  ?= 1
+.PHONY: oracle-kvm
+oracle-kvm: $(ORACLE_KVM) $(KVM_INIT) ## compare core/ with Linux KVM's interrupt controllers (STEPS=N SEED=S)
+	$(Q)BUILD=$(BUILD) LIMIT=$${LIMIT:-7200} tools/on-kvm.sh $(ORACLE_KVM) --steps $(STEPS) --seed $(SEED) $(if $(VCPUS),--vcpus $(VCPUS))
+
+.PHONY: oracle-kvm-record
+oracle-kvm-record: $(ORACLE_KVM) $(KVM_INIT) ## record what KVM's controllers answer (STEPS=N SEED=S) into tests/oracle/records
+	$(Q)BUILD=$(BUILD) tools/on-kvm.sh -o tests/oracle/records/kvm-$(SEED) $(ORACLE_KVM) --steps $(STEPS) --seed $(SEED) --length 500 --record @out
+
+ALL_TARGETS += $(ORACLE_KVM) $(KVM_INIT)

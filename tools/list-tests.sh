@@ -30,7 +30,9 @@ embedding() {
 		*) echo "example/$(basename "$program") 60 $program" ;;
 		esac
 	done
-	echo "oracle/records 120 $build/asan/tests/oracle/replay tests/oracle/records/*"
+	echo "oracle/records 120 $build/asan/tests/oracle/replay tests/oracle/records/[bq]*"
+	echo "oracle/kvm-records 120 $build/asan/tests/oracle/kvm_replay tests/oracle/records/kvm-*"
+	echo "oracle/kvm 200 LIMIT=180 tools/on-kvm.sh $build/host/tests/oracle/kvm --steps 0 --seconds 10"
 	echo "install/install 120 tests/install/install.sh"
 	echo "install/api-doc 60 tests/install/api-doc.sh"
 }

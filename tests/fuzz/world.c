@@ -83,17 +83,24 @@ static void timer_cancel(struct ph_vcpu *vcpu, void *host)
 	own->timer_is_armed = false;
 }
 
-static void do_nothing(struct ph_vcpu *vcpu, void *host)
+static void init(struct ph_vcpu *vcpu, void *host)
 {
-	(void)vcpu;
-	(void)host;
+	((struct world_vcpu *)host)->is_waiting = ph_vcpu_index(vcpu) != 0;
 }
 
 static void start(struct ph_vcpu *vcpu, void *host, uint8_t vector)
 {
+	struct world_vcpu *own = host;
+
 	(void)vcpu;
-	(void)host;
-	(void)vector;
+	own->is_waiting = false;
+	own->start_vector = vector;
+}
+
+static void smi(struct ph_vcpu *vcpu, void *host)
+{
+	(void)vcpu;
+	((struct world_vcpu *)host)->smi_count++;
 }
 
 static uint64_t vmcs_read(const struct ph_vcpu *vcpu, void *host, uint32_t field)
@@ -143,9 +150,9 @@ static const struct ph_platform platform = {
     .vmcs_read = vmcs_read,
     .vmcs_write = vmcs_write,
     .set_delivery = set_delivery,
-    .init = do_nothing,
+    .init = init,
     .start = start,
-    .smi = do_nothing,
+    .smi = smi,
     .bug = bug,
 };
 
@@ -179,6 +186,7 @@ static void make_vcpu(uint32_t index)
 	};
 
 	memset(own, 0, sizeof(*own));
+	own->is_waiting = index != 0;
 	own->page = config.apic_page = zeroed(&pool.page[index], 4096, 4096);
 	config.pid = zeroed(&pool.pid[index], 4096, 64);
 	if (config.backend == PH_BACKEND_SVM)

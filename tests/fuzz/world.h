@@ -30,6 +30,9 @@ struct world_vcpu {
 	uint64_t deadline;
 	bool timer_is_armed;
 	void *page;
+	bool is_waiting;      /* for a start-up IPI */
+	uint8_t start_vector; /* of the last one that started it */
+	uint32_t smi_count;
 };
 
 struct world {

@@ -445,6 +445,23 @@ static void the_special_fully_nested_master(void **state)
 	walk(steps, COUNT(steps));
 }
 
+/* The slave's input 2 is a line as others are. */
+static void a_special_fully_nested_slave_holds_its_input_2_back(void **state)
+{
+	static const struct step steps[] = {
+	    {"ELCR: input 10 by level", WRITE, 0x4d1, 0x04, false},
+	    {"high", RAISE, 0, 10, true},
+	    {"INTA", INTA, 0, 0x2a, false},
+	    {"in service and high: nothing for the master", READ, 0x20, 0x00, false},
+	    {"EOI slave: again", WRITE, 0xa0, 0x20, false},
+	    {"for the master", READ, 0x20, 0x04, false},
+	};
+
+	(void)state;
+	program(0xa0, 0x11, SLAVE_BASE, 2, 0x11);
+	walk(steps, COUNT(steps));
+}
+
 static void masking_input_2_masks_the_slave(void **state)
 {
 	static const struct step steps[] = {
@@ -643,6 +660,7 @@ int main(void)
 	    TEST(special_mask_mode),
 	    TEST(the_slave_enters_at_input_2),
 	    TEST(the_special_fully_nested_master),
+	    TEST(a_special_fully_nested_slave_holds_its_input_2_back),
 	    TEST(masking_input_2_masks_the_slave),
 	    TEST(a_single_master_has_an_input_2_of_its_own),
 	    TEST(spurious_interrupts),

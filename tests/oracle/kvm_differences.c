@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of differences between core/ and Linux KVM's interrupt controllers. */
+#include "tests/oracle/kvm.h"
+#include "x86/apic.h"
+
+#include <string.h>
+
+/* ---- Left out of the comparison ------------------------------------------------------------ */
+
+static uint64_t register_mask(const struct state *state, uint32_t vcpu, uint32_t offset)
+{
+	uint64_t base = state->cell[vcpu_cell(vcpu, VCPU_BASE)];
+
+	/* No guest can read a register of a disabled APIC. */
+	if (!(base & APIC_BASE_ENABLE))
+		return 0;
+	/* Reserved in xAPIC mode; KVM may have more there from x2APIC mode. */
+	if (!(base & APIC_BASE_X2APIC) && (offset == APIC_LDR || offset == APIC_ICR2))
+		return 0xff000000;
+	return UINT64_MAX;
+}
+
+uint64_t cell_mask(const struct state *state, uint32_t cell)
+{
+	uint64_t mask = UINT64_MAX;
+
+	if (cell < CELL_IOAPIC && cell % VCPU_CELLS < VCPU_BASE)
+		return register_mask(state, cell / VCPU_CELLS, cell % VCPU_CELLS * 16);
+	/* Of edge-triggered pins KVM hands out the line only until the edge was sent. */
+	for (uint32_t pin = 0; cell == CELL_IOAPIC + IOAPIC_IMAGE_IRR && pin < ORACLE_PINS; pin++) {
+		if (!(state->cell[CELL_IOAPIC + pin] & IOAPIC_RTE_LEVEL))
+			mask &= ~(1ull << pin);
+	}
+	/* The cascade is no line that anyone drives: KVM pulses it, core/ holds it. */
+	return cell == CELL_PIC ? ~4ull : mask;
+}
+
+/* ---- What a step is ------------------------------------------------------------------------- */
+
+static bool is_irr(uint32_t reg)
+{
+	return reg >= APIC_IRR && reg < APIC_ESR;
+}
+
+static bool is_tmr(uint32_t reg)
+{
+	return reg >= APIC_TMR && reg < APIC_IRR;
+}
+
+/* Bits that only one side has. */
+static uint64_t differing(const struct difference_case *c)
+{
+	return c->ours ^ c->theirs;
+}
+
+static uint64_t base_before(const struct difference_case *c, uint32_t vcpu)
+{
+	return c->before->cell[vcpu_cell(vcpu, VCPU_BASE)];
+}
+
+static bool was_x2apic(const struct difference_case *c, uint32_t vcpu)
+{
+	return base_before(c, vcpu) & APIC_BASE_X2APIC;
+}
+
+static bool is_icr(const struct difference_case *c)
+{
+	return c->step->where == APIC_ICR && (c->step->op == 'W' || c->step->op == 'w');
+}
+
+static uint32_t icr_shorthand(const struct difference_case *c)
+{
+	return (uint32_t)c->step->value >> APIC_ICR_SHORTHAND_SHIFT & 3;
+}
+
+static uint32_t icr_delivery(const struct difference_case *c)
+{
+	return (uint32_t)c->step->value >> APIC_ICR_DELIVERY_SHIFT & 7;
+}
+
+static bool is_eoi(const struct difference_case *c)
+{
+	return c->step->where == APIC_EOI && (c->step->op == 'W' || c->step->op == 'w');
+}
+
+/* The delivery mode of an IPI or an MSI; a line's may be any. */
+static uint32_t message_delivery(const struct difference_case *c)
+{
+	if (is_icr(c))
+		return icr_delivery(c);
+	return c->step->op == 'm' ? c->step->where >> 8 & 7 : APIC_DELIVERY_FIXED;
+}
+
+/* IRR, TMR, or an event: what a message can do to its target. */
+static bool is_arrival(const struct difference_case *c)
+{
+	uint32_t own = c->cell % VCPU_CELLS, delivery = message_delivery(c);
+
+	if (c->vcpu == UINT32_MAX)
+		return false;
+	return is_irr(c->reg) || is_tmr(c->reg) || own == VCPU_NMI || own == VCPU_SMI ||
+	       delivery == APIC_DELIVERY_INIT || delivery == APIC_DELIVERY_STARTUP;
+}
+
+/* Lines, EOIs and writes to the IOAPIC: pins send. */
+static bool is_ioapic_step(const struct difference_case *c)
+{
+	return strchr("loOg", c->step->op) || is_eoi(c);
+}
+
+static bool has_lowest_entry(const struct difference_case *c)
+{
+	for (uint32_t pin = 0; pin < ORACLE_PINS; pin++) {
+		uint64_t entry = c->after->cell[CELL_IOAPIC + pin];
+
+		if ((entry >> IOAPIC_RTE_DELIVERY_SHIFT & 7) == APIC_DELIVERY_LOWEST)
+			return true;
+	}
+	return false;
+}
+
+/* A message for one of several CPUs. */
+static bool is_to_lowest(const struct difference_case *c)
+{
+	if (is_icr(c))
+		return icr_delivery(c) == APIC_DELIVERY_LOWEST;
+	if (c->step->op == 'm')
+		return c->step->value & MSI_ADDRESS_REDIRECT ||
+		       (c->step->where >> 8 & 7) == APIC_DELIVERY_LOWEST;
+	if (c->step->op == 'l' && c->step->where >= ORACLE_PINS)
+		return true; /* an MSI route, of any kind */
+	return is_ioapic_step(c) && has_lowest_entry(c);
+}
+
+/* ---- The table ----------------------------------------------------------------------------- */
+
+static bool has_no_errors(const struct difference_case *c)
+{
+	if (c->cell == CELL_RESULT)
+		return c->step->where == APIC_ESR && strchr("Rr", c->step->op) && c->ours;
+	return c->reg == APIC_ESR;
+}
+
+/* The bit of the error entry's interrupt, which core/ raises with the first error, in this word. */
+static uint64_t error_bit(const struct difference_case *c)
+{
+	uint64_t lvt = state_reg(c->before, c->vcpu, APIC_LVT_ERROR);
+
+	if (lvt & APIC_LVT_MASKED || (lvt & 0xff) / 32 != (c->reg >> 4 & 7))
+		return 0;
+	return 1ull << lvt % 32;
+}
+
+static bool has_no_error_interrupt(const struct difference_case *c)
+{
+	return (is_irr(c->reg) || is_tmr(c->reg)) && !(differing(c) & ~error_bit(c));
+}
+
+static bool accepts_low_vectors(const struct difference_case *c)
+{
+	return (c->reg == APIC_IRR || c->reg == APIC_TMR) &&
+	       !(differing(c) & ~(0xffffull | error_bit(c)));
+}
+
+static bool sends_any_mode_by_shorthand(const struct difference_case *c)
+{
+	return is_icr(c) && icr_delivery(c) != APIC_DELIVERY_FIXED &&
+	       (icr_shorthand(c) == APIC_SHORTHAND_SELF ||
+	           icr_shorthand(c) == APIC_SHORTHAND_ALL) &&
+	       c->vcpu != UINT32_MAX;
+}
+
+static bool has_level_ipis(const struct difference_case *c)
+{
+	return is_icr(c) && (uint32_t)c->step->value & APIC_ICR_LEVEL && is_arrival(c) &&
+	       (is_tmr(c->reg) || !(c->step->value & APIC_ICR_ASSERT));
+}
+
+static bool takes_deassert_for_interrupt(const struct difference_case *c)
+{
+	return c->step->op == 'm' && c->vcpu != UINT32_MAX &&
+	       (c->step->where & (MSI_DATA_LEVEL | MSI_DATA_ASSERT)) == MSI_DATA_LEVEL;
+}
+
+static bool chooses_lowest_by_vector(const struct difference_case *c)
+{
+	if (c->cell >= CELL_IOAPIC && c->cell < CELL_IOAPIC + ORACLE_PINS)
+		return is_to_lowest(c) && differing(c) == IOAPIC_RTE_REMOTE_IRR;
+	return is_to_lowest(c) && (is_irr(c->reg) || is_tmr(c->reg));
+}
+
+static bool redirects_any_mode(const struct difference_case *c)
+{
+	return (c->step->op == 'm' || c->step->op == 'l') && is_to_lowest(c) &&
+	       c->vcpu != UINT32_MAX && (c->cell % VCPU_CELLS >= VCPU_BASE || c->reg != UINT32_MAX);
+}
+
+static bool loses_low_tpr(const struct difference_case *c)
+{
+	bool is_read = c->cell == CELL_RESULT && c->step->op == 'r' &&
+	               (c->step->where == APIC_TPR || c->step->where == APIC_PPR);
+
+	if (!is_read && (c->vcpu != c->step->vcpu || (c->reg != APIC_TPR && c->reg != APIC_PPR)))
+		return false;
+	return step_needs_guest(c->step, c->before) && !(differing(c) & ~0xfull) &&
+	       !(c->theirs & 0xf);
+}
+
+static bool keeps_icr2_into_x2apic(const struct difference_case *c)
+{
+	return c->step->op == 'B' && c->vcpu == c->step->vcpu && c->reg == APIC_ICR2 && !c->ours;
+}
+
+static bool keeps_icr2_over_init(const struct difference_case *c)
+{
+	return c->reg == APIC_ICR2 && !c->ours && was_x2apic(c, c->vcpu) &&
+	       state_reg(c->after, c->vcpu, APIC_SVR) == APIC_SVR_VECTOR_MASK;
+}
+
+static bool keeps_registers_when_disabled(const struct difference_case *c)
+{
+	return c->step->op == 'B' && c->vcpu == c->step->vcpu && c->reg != UINT32_MAX &&
+	       !(base_before(c, c->vcpu) & APIC_BASE_ENABLE);
+}
+
+static bool gives_pic_to_any_disabled(const struct difference_case *c)
+{
+	return c->step->op == 'i' && c->step->vcpu != 0 &&
+	       !(base_before(c, c->step->vcpu) & APIC_BASE_ENABLE) && c->cell >= CELL_PIC;
+}
+
+/* What may make an APIC accept that did not. */
+static bool may_accept_now(const struct difference_case *c)
+{
+	uint32_t where = c->step->where;
+
+	if (c->step->op == 'B')
+		return true;
+	return strchr("Wwp", c->step->op) &&
+	       (where == APIC_SVR || where == APIC_ID || where == APIC_LDR || where == APIC_DFR);
+}
+
+static bool lets_levels_wait(const struct difference_case *c)
+{
+	if (!may_accept_now(c))
+		return false;
+	if (c->cell >= CELL_IOAPIC && c->cell < CELL_IOAPIC + ORACLE_PINS)
+		return c->ours == (c->theirs | IOAPIC_RTE_REMOTE_IRR);
+	return (is_irr(c->reg) || is_tmr(c->reg)) && (c->ours & c->theirs) == c->theirs;
+}
+
+static bool polls_otherwise(const struct difference_case *c)
+{
+	uint32_t chip = c->step->where >> 7 & 1;
+
+	return c->step->op == 'C' && c->step->where < 0x100 &&
+	       c->before->cell[CELL_PIC + chip * 16 + 7] && c->cell >= CELL_PIC;
+}
+
+static bool drops_reserved_bits(const struct difference_case *c)
+{
+	return c->step->op == 'W' && c->core->cell[CELL_RESULT] == RESULT_GP &&
+	       c->after->cell[CELL_RESULT] == 0;
+}
+
+static bool has_ioapic_version_11(const struct difference_case *c)
+{
+	return c->step->op == 'u' && c->step->where == IOAPIC_VER && c->cell == CELL_RESULT;
+}
+
+static bool has_ones_beyond_the_table(const struct difference_case *c)
+{
+	return c->step->op == 'u' && c->cell == CELL_RESULT && !c->ours && c->theirs == 0xffffffff;
+}
+
+static bool is_mixed(const struct difference_case *c)
+{
+	bool has_xapic = false, has_x2apic = false;
+
+	for (uint32_t i = 0; i < c->shape->vcpu_count; i++) {
+		uint64_t base = c->after->cell[vcpu_cell(i, VCPU_BASE)];
+
+		has_x2apic |= (base & APIC_BASE_X2APIC) != 0;
+		has_xapic |= base & APIC_BASE_ENABLE && !(base & APIC_BASE_X2APIC);
+	}
+	return has_xapic && has_x2apic;
+}
+
+static bool routes_mixed_modes_by_map(const struct difference_case *c)
+{
+	return (is_icr(c) || c->step->op == 'm' || is_ioapic_step(c)) && is_mixed(c) &&
+	       is_arrival(c);
+}
+
+/* Bytes of struct kvm_pic_state. */
+#define PIC_SPECIAL_MASK 8u
+
+static uint64_t pic_byte(const struct state *state, uint32_t chip, uint32_t byte)
+{
+	return state->cell[CELL_PIC + chip * 16 + byte];
+}
+
+static bool has_no_special_mask(const struct difference_case *c)
+{
+	bool is_set = false;
+
+	for (uint32_t chip = 0; chip < 2; chip++)
+		is_set |= pic_byte(c->before, chip, PIC_SPECIAL_MASK) ||
+		          pic_byte(c->core, chip, PIC_SPECIAL_MASK);
+	return is_set &&
+	       ((c->cell >= CELL_PIC && c->cell < CELL_RESULT) || strchr("iC", c->step->op));
+}
+
+static bool keeps_much_over_icw1(const struct difference_case *c)
+{
+	return c->step->op == 'c' && (c->step->where == 0x20 || c->step->where == 0xa0) &&
+	       c->step->value & 0x10 && c->cell >= CELL_PIC;
+}
+
+static bool hides_lines(const struct difference_case *c)
+{
+	return c->cell == CELL_IOAPIC + IOAPIC_IMAGE_IRR && (c->ours & c->theirs) == c->theirs;
+}
+
+static bool pends_nmi_while_waiting(const struct difference_case *c)
+{
+	return c->vcpu != UINT32_MAX && c->cell % VCPU_CELLS == VCPU_NMI &&
+	       c->before->cell[vcpu_cell(c->vcpu, VCPU_WAITS)];
+}
+
+static bool keeps_delivery_status(const struct difference_case *c)
+{
+	return c->reg >= APIC_LVT_TIMER && c->reg <= APIC_LVT_ERROR &&
+	       (c->theirs & ~(uint64_t)(APIC_LVT_STATUS | APIC_LVT_REMOTE_IRR)) == c->ours;
+}
+
+static bool is_missing(uint32_t offset)
+{
+	return offset < APIC_ID || (offset > APIC_VERSION && offset < APIC_TPR) ||
+	       offset == APIC_APR || offset == APIC_EOI || offset == APIC_RRD ||
+	       (offset > APIC_ESR && offset < APIC_ICR) ||
+	       (offset > APIC_TMCCT && offset != APIC_TDCR);
+}
+
+static bool reads_anything(const struct difference_case *c)
+{
+	return c->step->op == 'r' && c->cell == CELL_RESULT && !c->ours &&
+	       is_missing(c->step->where);
+}
+
+static uint64_t id_of(const struct difference_case *c, uint32_t vcpu)
+{
+	return state_reg(c->before, vcpu, APIC_ID) >>
+	       (was_x2apic(c, vcpu) && c->shape->wide_ids ? 0 : 24);
+}
+
+static bool finds_one_of_an_id(const struct difference_case *c)
+{
+	if (!is_arrival(c))
+		return false;
+	for (uint32_t i = 0; i < c->shape->vcpu_count; i++) {
+		if (i != c->vcpu && id_of(c, i) == id_of(c, c->vcpu))
+			return true;
+	}
+	return false;
+}
+
+static bool has_remote_irr_for_nobody(const struct difference_case *c)
+{
+	return c->cell >= CELL_IOAPIC && c->cell < CELL_IOAPIC + ORACLE_PINS &&
+	       c->theirs == (c->ours | IOAPIC_RTE_REMOTE_IRR);
+}
+
+#define PIC_INIT_STATE 9u
+
+static bool requests_while_programmed(const struct difference_case *c)
+{
+	bool is_awaiting =
+	    pic_byte(c->before, 0, PIC_INIT_STATE) || pic_byte(c->before, 1, PIC_INIT_STATE);
+
+	return is_awaiting && (c->step->op == 'i' || c->cell >= CELL_PIC);
+}
+
+/* In xAPIC mode, the bits that name the CPU in its model. */
+static uint32_t logical_bits(const struct difference_case *c, uint32_t vcpu)
+{
+	uint32_t ldr = (uint32_t)state_reg(c->before, vcpu, APIC_LDR) >> 24;
+
+	if (was_x2apic(c, vcpu))
+		return 0;
+	return (uint32_t)state_reg(c->before, vcpu, APIC_DFR) == APIC_DFR_FLAT ? ldr : ldr & 15;
+}
+
+static bool finds_logical_by_one_bit(const struct difference_case *c)
+{
+	uint32_t bits;
+
+	if (!is_arrival(c) || was_x2apic(c, c->vcpu))
+		return false;
+	bits = logical_bits(c, c->vcpu);
+	for (uint32_t i = 0; i < c->shape->vcpu_count; i++) {
+		if (i != c->vcpu && logical_bits(c, i) & bits)
+			return true;
+	}
+	return bits & (bits - 1);
+}
+
+#define PIC_FULLY_NESTED 12u
+
+static bool lets_all_past_the_slave(const struct difference_case *c)
+{
+	return pic_byte(c->before, 0, PIC_FULLY_NESTED) &&
+	       (c->step->op == 'i' || c->cell >= CELL_PIC);
+}
+
+#define PIC_POLL 7u
+
+static bool polls_after_another_ocw3(const struct difference_case *c)
+{
+	return c->step->op == 'c' && c->cell % 16 == (CELL_PIC + PIC_POLL) % 16 &&
+	       c->cell >= CELL_PIC && !c->ours;
+}
+
+static bool starts_by_msi(const struct difference_case *c)
+{
+	return (c->step->op == 'l' || message_delivery(c) == APIC_DELIVERY_STARTUP) && !is_icr(c) &&
+	       c->vcpu != UINT32_MAX &&
+	       (c->cell % VCPU_CELLS == VCPU_WAITS || c->cell % VCPU_CELLS == VCPU_START);
+}
+
+static bool loses_events_when_disabled(const struct difference_case *c)
+{
+	return (is_icr(c) || c->step->op == 'm' || c->step->op == 'l') && c->vcpu != UINT32_MAX &&
+	       !(state_reg(c->before, c->vcpu, APIC_SVR) & APIC_SVR_ENABLE) && is_arrival(c);
+}
+
+/* An edge-triggered pin of the vector that ends, a level. */
+static bool resends_edges_at_eoi(const struct difference_case *c)
+{
+	if (!is_eoi(c) || !is_arrival(c))
+		return false;
+	for (uint32_t pin = 0; pin < ORACLE_PINS; pin++) {
+		uint64_t entry = c->before->cell[CELL_IOAPIC + pin];
+		uint32_t vector = entry & IOAPIC_RTE_VECTOR_MASK;
+
+		if (!(entry & (IOAPIC_RTE_LEVEL | IOAPIC_RTE_MASKED)) &&
+		    state_reg(c->before, c->step->vcpu, APIC_ISR + vector / 32 * 16) >>
+		            vector % 32 &
+		        1)
+			return true;
+	}
+	return false;
+}
+
+const struct difference differences[] = {
+    {"the EOI of a level sends edge-triggered pins of its vector again, if high",
+        "82093AA, \"Trigger Mode\": an edge is sent once", resends_edges_at_eoi},
+    {"in the special fully nested mode a slave in service holds no request back",
+        "8259A, \"The Special Fully Nested Mode\": only that slave's own are let through",
+        lets_all_past_the_slave},
+    {"an OCW3 without the poll bit leaves the poll",
+        "8259A, \"Operation Command Word 3\": P = 0 is no poll", polls_after_another_ocw3},
+    {"an MSI starts a CPU", "SDM vol. 3, \"Message Data Register Format\": 110 is reserved",
+        starts_by_msi},
+    {"NMI, SMI and INIT do not find a software-disabled APIC by its logical ID",
+        "SDM vol. 3, \"Local APIC State After It Has Been Software Disabled\": it responds to them",
+        loses_events_when_disabled},
+    {"Remote IRR is set for a level that no APIC accepted",
+        "core/ lets it wait for an APIC that accepts: no EOI would end it",
+        has_remote_irr_for_nobody},
+    {"an 8259 that awaits initialization words requests",
+        "8259A, \"Initialization Command Words\": ready for requests after the sequence",
+        requests_while_programmed},
+    {"an xAPIC is found by the lowest bit of its logical ID, and alone",
+        "SDM vol. 3, \"Logical Destination Mode\": by any bit", finds_logical_by_one_bit},
+    {"no special mask mode of the 8259", "8259A, \"Special Mask Mode\"", has_no_special_mask},
+    {"ICW1 leaves the 8259's ISR, vectors, poll and rotation, and forgets the lines",
+        "8259A, \"Initialization Command Words\": what it clears; lines are lines",
+        keeps_much_over_icw1},
+    {"a line of a pin that was edge-triggered when it rose is not in the image",
+        "KVM leaves out lines whose edge was sent", hides_lines},
+    {"an NMI for a CPU that waits for a start-up IPI pends at once",
+        "core/ hands it over when the CPU has started; either keeps it", pends_nmi_while_waiting},
+    {"an LVT entry's delivery status and Remote IRR can be written",
+        "SDM vol. 3, \"Local Vector Table\": read-only", keeps_delivery_status},
+    {"a read of a register that is not there leaves what was there",
+        "SDM vol. 3, \"Local APIC Register Address Map\": reserved; core/ reads 0", reads_anything},
+    {"of CPUs that share an xAPIC ID one is found",
+        "SDM vol. 3, \"Local APIC ID\": IDs are to be unique; core/ delivers to all",
+        finds_one_of_an_id},
+    {"an error status register that is always 0",
+        "SDM vol. 3, \"Error Handling\": core/ has errors", has_no_errors},
+    {"no error interrupt", "SDM vol. 3, \"Error Handling\": an error delivers the error LVT",
+        has_no_error_interrupt},
+    {"vectors below 16 are accepted",
+        "SDM vol. 3, \"Valid Interrupt Vectors\": they are illegal and set an error",
+        accepts_low_vectors},
+    {"IPIs to self or to all, in other delivery modes than fixed",
+        "SDM vol. 3, table \"Valid Combinations for the Pentium 4 and Intel Xeon Processors' Local "
+        "xAPIC Interrupt Command Register\": invalid",
+        sends_any_mode_by_shorthand},
+    {"an IPI with the trigger bit is level-triggered, and none without the level bit",
+        "SDM vol. 3, \"Interrupt Command Register (ICR)\": the bit is ignored but for INIT "
+        "de-assert",
+        has_level_ipis},
+    {"the de-assert message of a level-triggered MSI is an interrupt",
+        "SDM vol. 3, \"Message Data Register Format\": level 0 is the end of one",
+        takes_deassert_for_interrupt},
+    {"the target of lowest priority is chosen by the vector alone",
+        "SDM vol. 3, \"Lowest Priority Delivery Mode\": by the arbitration priority; core/ counts "
+        "by vector among those that tie",
+        chooses_lowest_by_vector},
+    {"a redirectable MSI goes to one CPU in every delivery mode",
+        "SDM vol. 3, \"Message Address Register Format\": the hint is for fixed and "
+        "lowest-priority "
+        "interrupts",
+        redirects_any_mode},
+    {"running the guest clears the lower half of TPR",
+        "APM vol. 2, \"Virtualizing the Local APIC\": kvm-amd keeps V_TPR, which has 4 bits, and "
+        "takes TPR from it",
+        loses_low_tpr},
+    {"ICR's upper half survives the way into x2APIC mode",
+        "SDM vol. 3, \"x2APIC State Transitions\": it is not preserved", keeps_icr2_into_x2apic},
+    {"ICR's upper half survives INIT in x2APIC mode",
+        "SDM vol. 3, \"Local APIC State After It Receives an INIT Reset\": as after power-up",
+        keeps_icr2_over_init},
+    {"what an APIC in x2APIC mode had is there again after it was disabled",
+        "SDM vol. 3, \"x2APIC State Transitions\": disabling it resets all but the ID",
+        keeps_registers_when_disabled},
+    {"any CPU without an APIC takes the 8259's interrupts",
+        "SDM vol. 3, \"Enabling or Disabling the Local APIC\": LINT0 is INTR then; a board wires "
+        "the 8259 to the boot CPU's",
+        gives_pic_to_any_disabled},
+    {"a level that no APIC accepted is not sent when one would",
+        "core/ lets it wait for an APIC that accepts; KVM sends it with the line's next change",
+        lets_levels_wait},
+    {"the 8259's poll word has no request bit and takes the request without in-service bit",
+        "8259A, \"Poll Command\": bit 7 is the request; the read is an acknowledgement",
+        polls_otherwise},
+    {"reserved bits and read-only registers of the x2APIC do not fault",
+        "SDM vol. 3, \"Reserved Bit Checking\": #GP", drops_reserved_bits},
+    {"the IOAPIC has version 0x11", "core/ has version 0x20, with an EOI register",
+        has_ioapic_version_11},
+    {"registers that the IOAPIC does not have read as ones", "82093AA: reserved; core/ reads 0",
+        has_ones_beyond_the_table},
+    {"CPUs in xAPIC and in x2APIC mode at once are found by KVM's map of either",
+        "SDM vol. 3, \"x2APIC Mode\": all are to be in the same; core/ asks each in its own mode",
+        routes_mixed_modes_by_map},
+};
+
+const size_t difference_count = sizeof(differences) / sizeof(differences[0]);
