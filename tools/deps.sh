@@ -6,7 +6,7 @@ set -eu
 
 build='gcc make libc6-dev binutils libarchive-dev libcjson-dev acpica-tools'
 run="$build qemu-system-x86 busybox-static cpio ca-certificates"
-test="$run libcmocka-dev g++ pkg-config grub-common grub-pc-bin xorriso mtools expect"
+test="$run libcmocka-dev g++ pkg-config shellcheck doxygen grub-common grub-pc-bin xorriso mtools expect"
 
 case ${1:-} in
 run) packages=$run ;;
