@@ -187,16 +187,15 @@ static void *zeroed(size_t alignment, size_t size)
 	return memory;
 }
 
-static void create_vcpu(uint32_t index, uint32_t apic_id)
+static void create_vcpu(uint32_t index, uint32_t apic_id, const struct ph_vcpu_config *like)
 {
+	static const struct ph_vcpu_config soft = {.backend = PH_BACKEND_SOFT};
 	struct harness_vcpu *record = &harness.vcpus[index];
-	struct ph_vcpu_config config = {
-	    .backend = PH_BACKEND_SOFT,
-	    .apic_id = apic_id,
-	    .is_bsp = index == 0,
-	    .host = record,
-	};
+	struct ph_vcpu_config config = like ? *like : soft;
 
+	config.apic_id = apic_id;
+	config.is_bsp = index == 0;
+	config.host = record;
 	record->memory = zeroed(PH_VCPU_ALIGN, ph_vcpu_size());
 	record->apic_page = config.apic_page = zeroed(PAGE_SIZE, PAGE_SIZE);
 	record->pid = config.pid = zeroed(PAGE_SIZE, sizeof(struct pid));
@@ -209,7 +208,7 @@ void harness_create(const struct harness_config *config)
 	static const struct harness_config defaults;
 	const struct harness_config *want = config ? config : &defaults;
 	struct ph_vm_config vm_config = {
-	    .platform = &harness_platform,
+	    .platform = want->platform ? want->platform : &harness_platform,
 	    .vcpu_count = want->vcpu_count ? want->vcpu_count : 1,
 	    .tsc_khz = want->tsc_khz ? want->tsc_khz : HARNESS_TSC_KHZ,
 	    .apic_timer_khz = want->apic_timer_khz ? want->apic_timer_khz : HARNESS_APIC_TIMER_KHZ,
@@ -226,7 +225,7 @@ void harness_create(const struct harness_config *config)
 	harness.vm_memory = zeroed(PH_VM_ALIGN, ph_vm_size(&vm_config));
 	assert_int_equal(ph_vm_init(harness.vm_memory, &vm_config, &harness.vm), PH_OK);
 	for (uint32_t i = 0; i < harness.vcpu_count; i++)
-		create_vcpu(i, want->apic_ids ? want->apic_ids[i] : i);
+		create_vcpu(i, want->apic_ids ? want->apic_ids[i] : i, want->vcpu);
 }
 
 void harness_destroy(void)

@@ -24,6 +24,8 @@ struct harness_config {
 	uint64_t apic_timer_khz;  /* default HARNESS_APIC_TIMER_KHZ */
 	bool extended_dest_id;
 	bool directed_eoi;
+	const struct ph_platform *platform;  /* default harness_platform */
+	const struct ph_vcpu_config *vcpu;   /* of each vCPU, but for what the harness gives it; default soft */
 };
 
 /* One vCPU and every call of a platform verb about it; it is the vCPU's `host`. */

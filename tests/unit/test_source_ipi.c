@@ -180,6 +180,7 @@ static void multicast(void **state)
 	    {"nor is FFFFFFFFh", MODE(FIXED), UINT32_MAX, {0x1, 0}, 0, "----"},
 	    {"IDs do not wrap", MODE(FIXED), UINT32_MAX, {0x6, 0}, 0, "----"},
 	    {"ExtINT is no IPI", MODE(EXTINT), 0, {0xf, 0}, 0, "----"},
+	    {"INIT level de-assert is ignored", MODE(INIT) | APIC_ICR_LEVEL, 2, {0x1, 0}, 0, "----"},
 	    {"no shorthand", MODE(FIXED) | TO_ALL, 0, {0xf, 0}, PH_EINVAL, "----"},
 	    {"no logical destination", MODE(FIXED) | APIC_ICR_LOGICAL, 0, {0xf, 0}, PH_EINVAL, "----"},
 	    {"no reserved bit", MODE(FIXED) | 1u << 20, 0, {0xf, 0}, PH_EINVAL, "----"},

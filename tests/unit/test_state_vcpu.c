@@ -626,11 +626,11 @@ static void vmx_keeps_nmi_blocking(void **state)
 		assert_int_equal(image[AT_EVENTS + 2], masked);
 		vcpu = fake_vmx_vcpu(PH_DELIVERY_INJECTED);
 		fake_vmcs[VMCS_GUEST_INTERRUPTIBILITY] = masked ? 0 : INTERRUPTIBILITY_NMI;
-		vcpu->vmx.primary = PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW;
+		vcpu->vmx.primary |= PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW;
 		assert_int_equal(ph_vcpu_import(vcpu, image, sizeof(image)), PH_OK);
 		assert_int_equal(
 		    fake_vmcs[VMCS_GUEST_INTERRUPTIBILITY], masked ? INTERRUPTIBILITY_NMI : 0);
-		assert_int_equal(fake_vmcs[VMCS_PRIMARY], 0);
+		assert_int_equal(fake_vmcs[VMCS_PRIMARY], FAKE_PRIMARY);
 		harness_destroy();
 	}
 }

@@ -34,7 +34,9 @@ static void best_delivery_is_taken_at_the_first_entry(void **state)
 		assert_int_equal(fake_delivery, rows[i]);
 		assert_int_equal(fake_delivery_count, 1);
 		assert_int_equal(fake_vmcs[VMCS_PIN_BASED],
-		    rows[i] == PH_DELIVERY_POSTED ? PIN_POSTED_INTERRUPTS : 0);
+		    FAKE_PIN_BASED | (rows[i] == PH_DELIVERY_POSTED ? PIN_POSTED_INTERRUPTS : 0));
+		assert_int_equal(ph_vcpu_inhibits(vcpu),
+		    rows[i] == PH_DELIVERY_POSTED ? 0 : 1u << PH_INHIBIT_OPTION);
 		harness_destroy();
 	}
 }
@@ -50,7 +52,7 @@ static void posted_vector_becomes_rvi_without_injection_or_window(void **state)
 	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
 	assert_int_equal(fake_vmcs[VMCS_GUEST_INTR_STATUS], 0x91);
 	assert_int_equal(fake_vmcs[VMCS_ENTRY_INTR_INFO], 0);
-	assert_int_equal(fake_vmcs[VMCS_PRIMARY], 0);
+	assert_int_equal(fake_vmcs[VMCS_PRIMARY], FAKE_PRIMARY);
 	assert_true(harness_apic_bit(vcpu, APIC_IRR, 0x51));
 	harness_destroy();
 }
@@ -192,7 +194,7 @@ static void inhibit_reason_switches_to_injection_and_back(void **state)
 	assert_int_equal(ph_vcpu_delivery(vcpu), PH_DELIVERY_INJECTED);
 	assert_int_equal(ph_vcpu_inhibits(vcpu), 1u << PH_INHIBIT_HOST);
 	assert_int_equal(fake_delivery, PH_DELIVERY_INJECTED);
-	assert_int_equal(fake_vmcs[VMCS_PIN_BASED], 0);
+	assert_int_equal(fake_vmcs[VMCS_PIN_BASED], FAKE_PIN_BASED);
 	/* 0xa1 beats 0x91 in service, and is injected. */
 	assert_int_equal(fake_vmcs[VMCS_ENTRY_INTR_INFO], 0x800000a1);
 	ph_vm_inhibit(harness.vm, PH_INHIBIT_HOST, false);

@@ -137,7 +137,8 @@ static void windows_and_threshold_follow_what_waits(void **state)
 	post_interrupt(NULL, vcpu, 0x51, false, PH_SOURCE_MSI);
 	ph_vcpu_nmi(vcpu);
 	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
-	assert_int_equal(fake_vmcs[VMCS_PRIMARY], PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
+	assert_int_equal(fake_vmcs[VMCS_PRIMARY],
+	    FAKE_PRIMARY | PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
 	/* The guest raises TPR in the page: no window for what TPR holds back, but a threshold. */
 	lapic_set_reg(vcpu, APIC_TPR, 0x60);
 	vcpu->backend->collect(vcpu);
@@ -145,7 +146,7 @@ static void windows_and_threshold_follow_what_waits(void **state)
 	fake_vmcs[VMCS_GUEST_RFLAGS] = RFLAGS_IF;
 	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
 	assert_int_equal(fake_vmcs[VMCS_ENTRY_INTR_INFO], 0x80000202);
-	assert_int_equal(fake_vmcs[VMCS_PRIMARY], 0);
+	assert_int_equal(fake_vmcs[VMCS_PRIMARY], FAKE_PRIMARY);
 	assert_int_equal(fake_vmcs[VMCS_TPR_THRESHOLD], 5);
 	/* TPR-below-threshold exit. */
 	lapic_set_reg(vcpu, APIC_TPR, 0x40);
@@ -229,7 +230,7 @@ static void if_is_awaited_before_tpr(void **state)
 		lapic_set_reg(vcpu, APIC_TPR, rows[i].tpr);
 		vcpu->backend->collect(vcpu);
 		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
-		assert_int_equal(fake_vmcs[VMCS_PRIMARY], rows[i].primary);
+		assert_int_equal(fake_vmcs[VMCS_PRIMARY], FAKE_PRIMARY | rows[i].primary);
 		assert_int_equal(fake_vmcs[VMCS_TPR_THRESHOLD], rows[i].threshold);
 	}
 	fake_vmcs[VMCS_GUEST_RFLAGS] = RFLAGS_IF;
