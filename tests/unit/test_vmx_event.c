@@ -100,7 +100,7 @@ static void allowed_by_if_shadow_and_nmi_blocking(void **state)
 		fake_vmcs[VMCS_GUEST_INTERRUPTIBILITY] = rows[i].interruptibility;
 		assert_int_equal(vcpu->backend->intr_allowed(vcpu), rows[i].intr);
 		assert_int_equal(vcpu->backend->nmi_allowed(vcpu), rows[i].nmi);
-		vcpu->backend->end_shadow(vcpu);
+		ph_vcpu_end_shadow(vcpu);
 		assert_int_equal(fake_vmcs[VMCS_GUEST_INTERRUPTIBILITY],
 		    rows[i].interruptibility & INTERRUPTIBILITY_NMI);
 	}
