@@ -118,6 +118,7 @@ bochs() {
 	echo "bochs/trace 120 tests/boot/bochs.sh posted trace.sh"
 	echo "bochs/input 100 LIMIT=90 tests/boot/bochs.sh posted guest.sh console_echo 1 2 1 debug-exit input -"
 	echo "bochs/fetch-from-apic 100 LIMIT=90 tests/boot/bochs.sh vid guest.sh mmio_odd 1 1 1 'debug-exit|error|triple-fault' - fetch=1"
+	echo "bochs/shadow 160 LIMIT=150 tests/boot/bochs.sh vid guests.sh 2 wild:1 bench:1:iterations=256"
 	echo "bochs/quiet-ipi 120 tests/boot/bochs.sh posted quiet-ipi.sh"
 	echo "bochs/linux-2-posted 600 LIMIT=580 tests/boot/bochs.sh posted linux.sh 2 2"
 	echo "bochs/order-vid 200 LIMIT=190 tests/boot/bochs.sh vid ../hardware/compare.sh xapic"
@@ -135,7 +136,9 @@ bochs_long() {
 	local mode cpus
 	echo "boot/memtest 1000 LIMIT=950 tests/boot/memtest.sh 2"
 	echo "bochs/svm 300 LIMIT=280 tests/boot/bochs-svm.sh self_ipi:1 tpr:1 ipi_storm:2 lapic_timer:1 hlt_pending:2 extint_pic:1 level_ioapic:2 soak:4:total=5000 wild:2 tsc_deadline:2"
+	echo "bochs/linux-debian-13 1200 FETCH_KERNEL=fetch-kernel-trixie.sh LIMIT=1180 tests/boot/bochs.sh posted linux.sh 2 2"
 	for mode in off vid posted; do
+		echo "bochs/fuzz-$mode 300 LIMIT=280 tests/boot/bochs.sh $mode guests.sh 2 apic_fuzz:1:seed=1 apic_fuzz:2:seed=1 apic_fuzz:4:seed=1"
 		for cpus in 1 2 8; do
 			[ "$cpus $mode" != "2 posted" ] || continue # in bochs()
 			echo "bochs/linux-$cpus-$mode 1200 LIMIT=1180 tests/boot/bochs.sh $mode linux.sh $cpus 2"
