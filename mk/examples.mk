@@ -12,6 +12,12 @@ $(BUILD)/examples/%: $(BUILD)/host/examples/%.o $(BUILD)/lib/libposthorn.a
 $(BUILD)/tsan/examples/%: $(BUILD)/tsan/examples/%.o $(call objects,tsan,$(CORE_SOURCES))
 	$(Q)$(CC) -fsanitize=thread $^ -pthread -o $@
 
+# Static, for the machine of tools/on-kvm.sh.
+EXAMPLE_KVM := $(BUILD)/examples/kvm
+$(EXAMPLE_KVM): $(call objects,host,examples/kvm.c examples/kvm_guest.S) $(BUILD)/lib/libposthorn.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) -static $^ -pthread -o $@
+
 EXAMPLE_PROGRAMS := $(EXAMPLES:%=$(BUILD)/examples/%) $(EXAMPLES:%=$(BUILD)/tsan/examples/%)
 .PHONY: examples
-examples: $(EXAMPLES:%=$(BUILD)/examples/%) ## build the examples
+examples: $(EXAMPLES:%=$(BUILD)/examples/%) $(EXAMPLE_KVM) ## build the examples

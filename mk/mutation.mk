@@ -10,7 +10,8 @@ MUTATION := $(BUILD)/mutation
 MUTATION_LIBRARY := $(MUTATION)/lib/libposthorn.so
 # The fuzz targets of core/.
 MUTATION_FUZZ := $(foreach t,$(FUZZ_TARGETS),$(if $(filter core/%,$(FUZZ_PARTS_$(t))),$(t)))
-MUTATION_TESTS := $(CORE_TESTS:%=$(MUTATION)/%) $(MUTATION)/oracle $(MUTATION_FUZZ:%=$(MUTATION)/fuzz_%)
+MUTATION_TESTS := $(CORE_TESTS:%=$(MUTATION)/%) $(MUTATION)/oracle $(MUTATION)/kvm_records \
+                  $(MUTATION_FUZZ:%=$(MUTATION)/fuzz_%)
 
 $(MUTATION_LIBRARY): $(call objects,mutation,$(CORE_SOURCES))
 	@mkdir -p $(@D)
@@ -35,4 +36,5 @@ mutation: ## mutation testing of core/ (FILES="core/a.c", SAMPLE=number SEED=num
 	    $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) \
 	    $(foreach t,$(CORE_TESTS),--test '$(t)=$(MUTATION)/$(t)') \
 	    --test 'oracle=$(MUTATION)/oracle tests/oracle/records/[bq]*' \
+	    --test 'kvm_records=$(MUTATION)/kvm_records tests/oracle/records/kvm-*' \
 	    $(foreach t,$(MUTATION_FUZZ),--test 'fuzz_$(t)=$(MUTATION)/fuzz_$(t) tests/fuzz/corpus/$(t)') $(FILES)

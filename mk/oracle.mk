@@ -18,6 +18,9 @@ ORACLE_KVM_REPLAY := $(BUILD)/asan/tests/oracle/kvm_replay
 $(ORACLE_KVM_REPLAY): $(call objects,asan,tests/oracle/kvm_replay.c $(ORACLE_KVM_SIDE) $(CORE_SOURCES))
 	$(Q)$(CC) $(CFLAGS_asan) $^ -o $@
 
+# For mk/mutation.mk.
+$(MUTATION)/kvm_records: $(call objects,mutation,tests/oracle/kvm_replay.c $(ORACLE_KVM_SIDE))
+
 $(KVM_INIT): $(call objects,host,tools/initrd/kvm-init.c)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -static $^ -o $@

@@ -3,7 +3,7 @@
 # programs to UNIT_TESTS and, under the sanitizers, to ASAN_TESTS.
 
 TEST_PROGRAMS = $(UNIT_TESTS) $(ASAN_TESTS) $(FUZZ_REPLAYS) $(ORACLE_REPLAY) $(ORACLE_KVM_REPLAY) \
-                $(ORACLE_KVM) $(KVM_INIT) $(EXAMPLE_PROGRAMS) \
+                $(ORACLE_KVM) $(KVM_INIT) $(EXAMPLE_KVM) $(EXAMPLE_PROGRAMS) \
                 $(LIBRARY) $(PROGRAMS) $(BUILD)/posthorn $(BUILD)/asan/posthorn
 TEST_BOOT_FILES = $(HARDWARE_MODEL) $(BUILD)/posthorn.elf $(BUILD)/posthorn-selftest.elf $(INITRD) guests
 TEST_LIST = BUILD=$(BUILD) UNIT_TESTS="$(UNIT_TESTS)" ASAN_TESTS="$(ASAN_TESTS)" \

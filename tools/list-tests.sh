@@ -30,6 +30,7 @@ embedding() {
 		*) echo "example/$(basename "$program") 60 $program" ;;
 		esac
 	done
+	echo "example/kvm 200 CPUS=2 LIMIT=180 tools/on-kvm.sh $build/examples/kvm"
 	echo "oracle/records 120 $build/asan/tests/oracle/replay tests/oracle/records/[bq]*"
 	echo "oracle/kvm-records 120 $build/asan/tests/oracle/kvm_replay tests/oracle/records/kvm-*"
 	echo "oracle/kvm 200 LIMIT=180 tools/on-kvm.sh $build/host/tests/oracle/kvm --steps 0 --seconds 10"

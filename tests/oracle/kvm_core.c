@@ -68,19 +68,26 @@ static void set_lapic_word(uint32_t vcpu, uint32_t offset, uint32_t value)
 	FUZZ_CHECK(ph_vcpu_import_kvm_lapic(world.vcpus[vcpu].vcpu, &lapic, &beside) == PH_OK);
 }
 
+static void drop_edges(struct ph_kvm_ioapic_state *ioapic)
+{
+	for (uint32_t pin = 0; pin < ORACLE_PINS; pin++) {
+		if (!(ioapic->redirtbl[pin] & IOAPIC_RTE_LEVEL))
+			ioapic->irr &= ~(1u << pin);
+	}
+}
+
+/* As set_ioapic_word() of kvm_linux.c. */
 static void set_ioapic_word(uint32_t word, uint64_t value)
 {
 	struct ph_kvm_ioapic_state ioapic;
 
 	ph_vm_export_kvm_ioapic(world.vm, &ioapic);
+	drop_edges(&ioapic);
 	if (word < ORACLE_PINS)
 		ioapic.redirtbl[word] = value;
 	else if (word == IOAPIC_IMAGE_ID)
 		ioapic.id = (uint32_t)value;
-	for (uint32_t pin = 0; pin < ORACLE_PINS; pin++) {
-		if (!(ioapic.redirtbl[pin] & IOAPIC_RTE_LEVEL))
-			ioapic.irr &= ~(1u << pin);
-	}
+	drop_edges(&ioapic);
 	FUZZ_CHECK(ph_vm_import_kvm_ioapic(world.vm, &ioapic) == PH_OK);
 }
 

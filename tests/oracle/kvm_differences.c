@@ -108,6 +108,13 @@ static bool is_ioapic_step(const struct difference_case *c)
 	return strchr("loOg", c->step->op) || is_eoi(c);
 }
 
+/* A level that was accepted on one side alone. */
+static bool is_acceptance(const struct difference_case *c)
+{
+	return c->cell >= CELL_IOAPIC && c->cell < CELL_IOAPIC + ORACLE_PINS &&
+	       differing(c) == IOAPIC_RTE_REMOTE_IRR;
+}
+
 static bool has_lowest_entry(const struct difference_case *c)
 {
 	for (uint32_t pin = 0; pin < ORACLE_PINS; pin++) {
@@ -184,9 +191,7 @@ static bool takes_deassert_for_interrupt(const struct difference_case *c)
 
 static bool chooses_lowest_by_vector(const struct difference_case *c)
 {
-	if (c->cell >= CELL_IOAPIC && c->cell < CELL_IOAPIC + ORACLE_PINS)
-		return is_to_lowest(c) && differing(c) == IOAPIC_RTE_REMOTE_IRR;
-	return is_to_lowest(c) && (is_irr(c->reg) || is_tmr(c->reg));
+	return is_to_lowest(c) && (is_irr(c->reg) || is_tmr(c->reg) || is_acceptance(c));
 }
 
 static bool redirects_any_mode(const struct difference_case *c)
@@ -221,6 +226,13 @@ static bool keeps_registers_when_disabled(const struct difference_case *c)
 {
 	return c->step->op == 'B' && c->vcpu == c->step->vcpu && c->reg != UINT32_MAX &&
 	       !(base_before(c, c->vcpu) & APIC_BASE_ENABLE);
+}
+
+static bool reads_reserved_bits(const struct difference_case *c)
+{
+	return c->step->op == 'r' && c->cell == CELL_RESULT &&
+	       (c->step->where == APIC_LDR || c->step->where == APIC_ICR2) &&
+	       (c->theirs & 0xff000000) == c->ours;
 }
 
 static bool gives_pic_to_any_disabled(const struct difference_case *c)
@@ -354,15 +366,31 @@ static uint64_t id_of(const struct difference_case *c, uint32_t vcpu)
 	       (was_x2apic(c, vcpu) && c->shape->wide_ids ? 0 : 24);
 }
 
-static bool finds_one_of_an_id(const struct difference_case *c)
+static bool shares_its_id(const struct difference_case *c, uint32_t vcpu)
 {
-	if (!is_arrival(c))
-		return false;
 	for (uint32_t i = 0; i < c->shape->vcpu_count; i++) {
-		if (i != c->vcpu && id_of(c, i) == id_of(c, c->vcpu))
+		if (i != vcpu && id_of(c, i) == id_of(c, vcpu))
 			return true;
 	}
 	return false;
+}
+
+/* Is it true of the vCPU that differs, or of any, for a level that one side accepted? */
+static bool is_true_of(
+    const struct difference_case *c, bool (*is_this)(const struct difference_case *, uint32_t))
+{
+	if (c->vcpu != UINT32_MAX)
+		return is_arrival(c) && is_this(c, c->vcpu);
+	for (uint32_t i = 0; i < c->shape->vcpu_count; i++) {
+		if (is_acceptance(c) && is_this(c, i))
+			return true;
+	}
+	return false;
+}
+
+static bool finds_one_of_an_id(const struct difference_case *c)
+{
+	return is_true_of(c, shares_its_id);
 }
 
 static bool has_remote_irr_for_nobody(const struct difference_case *c)
@@ -391,18 +419,20 @@ static uint32_t logical_bits(const struct difference_case *c, uint32_t vcpu)
 	return (uint32_t)state_reg(c->before, vcpu, APIC_DFR) == APIC_DFR_FLAT ? ldr : ldr & 15;
 }
 
-static bool finds_logical_by_one_bit(const struct difference_case *c)
+static bool has_odd_logical_id(const struct difference_case *c, uint32_t vcpu)
 {
-	uint32_t bits;
+	uint32_t bits = logical_bits(c, vcpu);
 
-	if (!is_arrival(c) || was_x2apic(c, c->vcpu))
-		return false;
-	bits = logical_bits(c, c->vcpu);
 	for (uint32_t i = 0; i < c->shape->vcpu_count; i++) {
-		if (i != c->vcpu && logical_bits(c, i) & bits)
+		if (i != vcpu && logical_bits(c, i) & bits)
 			return true;
 	}
 	return bits & (bits - 1);
+}
+
+static bool finds_logical_by_one_bit(const struct difference_case *c)
+{
+	return is_true_of(c, has_odd_logical_id);
 }
 
 #define PIC_FULLY_NESTED 12u
@@ -527,6 +557,10 @@ const struct difference differences[] = {
     {"what an APIC in x2APIC mode had is there again after it was disabled",
         "SDM vol. 3, \"x2APIC State Transitions\": disabling it resets all but the ID",
         keeps_registers_when_disabled},
+    {"reserved bits of the xAPIC's LDR and ICR2 read as x2APIC mode left them",
+        "SDM vol. 3, figures \"Logical Destination Register (LDR)\" and \"Interrupt Command "
+        "Register\": bits 23:0 are reserved",
+        reads_reserved_bits},
     {"any CPU without an APIC takes the 8259's interrupts",
         "SDM vol. 3, \"Enabling or Disabling the Local APIC\": LINT0 is INTR then; a board wires "
         "the 8259 to the boot CPU's",

@@ -50,9 +50,9 @@ static struct {
 	bool was_waiting;
 } vcpus[ORACLE_VCPU_MAX];
 
-static struct {
+static union {
 	struct kvm_cpuid2 head;
-	struct kvm_cpuid_entry2 entries[CPUID_MAX];
+	uint8_t room[sizeof(struct kvm_cpuid2) + CPUID_MAX * sizeof(struct kvm_cpuid_entry2)];
 } cpuid;
 
 static uint64_t routes[ORACLE_GSIS];
@@ -66,8 +66,11 @@ static void __attribute__((noreturn)) die(const char *what)
 
 static int call(int fd, unsigned long request, void *argument, const char *what)
 {
-	int result = ioctl(fd, request, argument);
+	int result;
 
+	do
+		result = ioctl(fd, request, argument);
+	while (result < 0 && errno == EINTR); /* the alarm */
 	if (result < 0)
 		die(what);
 	return result;
@@ -122,43 +125,19 @@ static void put_guest(void)
 	PUT(CODE_TAKEN, INTERRUPT);
 }
 
-const char *kvm_open(void)
-{
-	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (kvm_fd < 0)
-		return "no /dev/kvm";
-	if (ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IRQCHIP) <= 0 ||
-	    ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_X2APIC_API) <= 0 ||
-	    ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) <= 0)
-		return "/dev/kvm has no in-kernel irqchip with x2APIC, or no register "
-		       "synchronization";
-	run_size = call(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL, "KVM_GET_VCPU_MMAP_SIZE");
-	cpuid.head.nent = CPUID_MAX;
-	call(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid, "KVM_GET_SUPPORTED_CPUID");
-	for (uint32_t i = 0; i < cpuid.head.nent; i++) {
-		if (cpuid.entries[i].function == 1)
-			cpuid.entries[i].ecx |= 1u << 21 | 1u << 24; /* x2APIC, TSC deadline */
-	}
-	memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		die("memory");
-	put_guest();
-	start_alarms();
-	return NULL;
-}
-
 static void set_routes(void)
 {
-	static struct {
+	static union {
 		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entries[2 * ORACLE_GSIS];
+		uint8_t room[sizeof(struct kvm_irq_routing) +
+		             2 * ORACLE_GSIS * sizeof(struct kvm_irq_routing_entry)];
 	} table;
 	uint32_t count = 0;
 
 	memset(&table, 0, sizeof(table));
 	for (uint32_t gsi = 0; gsi < ORACLE_GSIS; gsi++) {
 		struct route route = route_of(routes[gsi]);
-		struct kvm_irq_routing_entry *entry = &table.entries[count];
+		struct kvm_irq_routing_entry *entry = &table.head.entries[count];
 
 		if (route.type == ROUTE_MSI) {
 			*entry =
@@ -172,7 +151,7 @@ static void set_routes(void)
 			    .gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP};
 			entry->u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
 			entry->u.irqchip.pin = (uint32_t)route.ioapic_pin;
-			entry = &table.entries[++count];
+			entry = &table.head.entries[++count];
 		}
 		if (route.type == ROUTE_PINS && route.pic_pin >= 0) {
 			*entry = (struct kvm_irq_routing_entry){
@@ -190,10 +169,9 @@ static void set_routes(void)
 static void make_vcpu(uint32_t index)
 {
 	struct kvm_mp_state waiting = {KVM_MP_STATE_INIT_RECEIVED};
-	int fd = ioctl(vm_fd, KVM_CREATE_VCPU, index * shape.apic_id_step);
+	uintptr_t id = index * shape.apic_id_step;
+	int fd = call(vm_fd, KVM_CREATE_VCPU, (void *)id, "KVM_CREATE_VCPU");
 
-	if (fd < 0)
-		die("KVM_CREATE_VCPU");
 	vcpus[index].fd = fd;
 	vcpus[index].run = mmap(NULL, (size_t)run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (vcpus[index].run == MAP_FAILED)
@@ -263,24 +241,27 @@ static void set_lapic_word(uint32_t vcpu, uint32_t offset, uint32_t value)
 	put_lapic(vcpu, &lapic);
 }
 
-struct one_msr {
+union one_msr {
 	struct kvm_msrs head;
-	struct kvm_msr_entry entry;
+	uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
 };
 
 static uint64_t msr_write(uint32_t vcpu, uint32_t msr, uint64_t value)
 {
-	struct one_msr one = {{.nmsrs = 1}, {.index = msr, .data = value}};
+	union one_msr one = {{.nmsrs = 1}};
 
+	one.head.entries[0] = (struct kvm_msr_entry){.index = msr, .data = value};
 	return call(vcpus[vcpu].fd, KVM_SET_MSRS, &one, "KVM_SET_MSRS") == 1 ? 0 : RESULT_GP;
 }
 
 static uint64_t msr_read(uint32_t vcpu, uint32_t msr)
 {
-	struct one_msr one = {{.nmsrs = 1}, {.index = msr}};
+	union one_msr one = {{.nmsrs = 1}};
 
-	return call(vcpus[vcpu].fd, KVM_GET_MSRS, &one, "KVM_GET_MSRS") == 1 ? one.entry.data
-	                                                                     : RESULT_GP;
+	one.head.entries[0] = (struct kvm_msr_entry){.index = msr};
+	return call(vcpus[vcpu].fd, KVM_GET_MSRS, &one, "KVM_GET_MSRS") == 1
+	           ? one.head.entries[0].data
+	           : RESULT_GP;
 }
 
 /* ---- The guest ----------------------------------------------------------------------------- */
@@ -345,9 +326,7 @@ static bool run_guest(uint32_t vcpu, struct kvm_regs regs, uint32_t *value, bool
 	run->s.regs.regs = regs;
 	run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
 	while (ioctl(vcpus[vcpu].fd, KVM_RUN, NULL) < 0) {
-		if (errno != EINTR && errno != EAGAIN)
-			die("KVM_RUN");
-		if (++tries == GUEST_TRIES)
+		if ((errno != EINTR && errno != EAGAIN) || ++tries == GUEST_TRIES)
 			return false;
 	}
 	if (run->exit_reason != KVM_EXIT_IO || run->io.direction != KVM_EXIT_IO_OUT) {
@@ -389,25 +368,27 @@ static void get_chip(uint32_t id, struct kvm_irqchip *chip)
 }
 
 /* The image has the lines of some edge-triggered pins: of none, so that both sides agree. */
-static void put_ioapic(struct kvm_irqchip *chip)
+static void drop_edges(struct kvm_irqchip *chip)
 {
 	for (uint32_t pin = 0; pin < ORACLE_PINS; pin++) {
 		if (!(chip->chip.ioapic.redirtbl[pin].bits & IOAPIC_RTE_LEVEL))
 			chip->chip.ioapic.irr &= ~(1u << pin);
 	}
-	call(vm_fd, KVM_SET_IRQCHIP, chip, "KVM_SET_IRQCHIP");
 }
 
+/* Only pins that were level-triggered and still are keep their lines. */
 static void set_ioapic_word(uint32_t word, uint64_t value)
 {
 	struct kvm_irqchip chip;
 
 	get_chip(KVM_IRQCHIP_IOAPIC, &chip);
+	drop_edges(&chip);
 	if (word < ORACLE_PINS)
 		chip.chip.ioapic.redirtbl[word].bits = value;
 	else if (word == IOAPIC_IMAGE_ID)
 		chip.chip.ioapic.id = (uint32_t)value;
-	put_ioapic(&chip);
+	drop_edges(&chip);
+	call(vm_fd, KVM_SET_IRQCHIP, &chip, "KVM_SET_IRQCHIP");
 }
 
 static void set_pic_byte(uint32_t where, uint8_t value)
@@ -496,6 +477,45 @@ static uint64_t do_guest(const struct step *step)
 void kvm_step(const struct step *step, const struct state *before, struct state *state)
 {
 	state->cell[CELL_RESULT] = step_needs_guest(step, before) ? do_guest(step) : do_ioctl(step);
+}
+
+/* ---- Opening ------------------------------------------------------------------------------- */
+
+/* Some systems have a /dev/kvm for its interrupt controllers alone. */
+static bool runs_guests(void)
+{
+	const struct shape one = {.vcpu_count = 1, .apic_id_step = 1};
+	uint32_t value;
+	bool is_interrupt;
+
+	kvm_make(&one);
+	return run_guest(0, (struct kvm_regs){.rip = CODE_WINDOW}, &value, &is_interrupt) &&
+	       !is_interrupt;
+}
+
+const char *kvm_open(void)
+{
+	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm_fd < 0)
+		return "no /dev/kvm";
+	if (ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IRQCHIP) <= 0 ||
+	    ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_X2APIC_API) <= 0 ||
+	    ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) <= 0)
+		return "/dev/kvm has no in-kernel irqchip with x2APIC, or no register "
+		       "synchronization";
+	run_size = call(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL, "KVM_GET_VCPU_MMAP_SIZE");
+	cpuid.head.nent = CPUID_MAX;
+	call(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid, "KVM_GET_SUPPORTED_CPUID");
+	for (uint32_t i = 0; i < cpuid.head.nent; i++) {
+		if (cpuid.head.entries[i].function == 1)
+			cpuid.head.entries[i].ecx |= 1u << 21 | 1u << 24; /* x2APIC, TSC deadline */
+	}
+	memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		die("memory");
+	put_guest();
+	start_alarms();
+	return runs_guests() ? NULL : "/dev/kvm runs no guest";
 }
 
 /* ---- Reading ------------------------------------------------------------------------------- */
@@ -628,7 +648,7 @@ static void put_ioapic_cells(const uint64_t *cells)
 	chip.chip.ioapic.irr = 0;
 	chip.chip.ioapic.id = (uint32_t)cells[IOAPIC_IMAGE_ID];
 	chip.chip.ioapic.ioregsel = (uint32_t)cells[IOAPIC_IMAGE_SELECT];
-	put_ioapic(&chip);
+	call(vm_fd, KVM_SET_IRQCHIP, &chip, "KVM_SET_IRQCHIP");
 }
 
 /* The slave first: its requests go into the master at once, and are to be those it has then. */
