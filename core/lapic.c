@@ -46,6 +46,7 @@ void lapic_reset_registers(struct ph_vcpu *vcpu)
 	lapic->esr_pending = 0;
 	lapic->extint_pending = false;
 	lapic_rebuild(vcpu);
+	lapic_publish_tmr(vcpu);
 }
 
 void lapic_reset(struct ph_vcpu *vcpu, bool init)
@@ -90,6 +91,17 @@ void lapic_rebuild(struct ph_vcpu *vcpu)
 	lapic_update_ppr(vcpu);
 }
 
+void lapic_publish_tmr(struct ph_vcpu *vcpu)
+{
+	for (uint32_t word = 0; word < 4; word++) {
+		uint32_t reg = APIC_TMR + word * 32;
+		uint64_t tmr = (uint64_t)lapic_reg(vcpu, reg + 16) << 32 | lapic_reg(vcpu, reg);
+
+		if (shared64_load(&vcpu->shared.tmr[word], NONE) != tmr)
+			shared64_store(&vcpu->shared.tmr[word], tmr, NONE);
+	}
+}
+
 /* ---- IRR, ISR, priorities ------------------------------------------------------------------ */
 
 void lapic_accept(struct ph_vcpu *vcpu, uint8_t vector, bool level)
@@ -108,6 +120,7 @@ void lapic_accept(struct ph_vcpu *vcpu, uint8_t vector, bool level)
 	if (__builtin_expect(level != ((*tmr & bit) != 0), 0)) {
 		*tmr ^= bit;
 		vcpu->lapic.tmr_changed = true;
+		lapic_publish_tmr(vcpu);
 	}
 }
 

@@ -99,6 +99,9 @@ static inline uint32_t lapic_logical_x2apic_id(uint32_t id)
 /* After IRR/ISR/TMR were written as a whole (state import): rebuild every cache. */
 void lapic_rebuild(struct ph_vcpu *vcpu);
 
+/* TMR was written: let senders know (post.c).  Owner. */
+void lapic_publish_tmr(struct ph_vcpu *vcpu);
+
 /* Make the caches right before they are used, if the processor may have changed the page. */
 static inline void lapic_refresh(struct ph_vcpu *vcpu)
 {

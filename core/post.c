@@ -93,17 +93,28 @@ static void post_edge(struct ph_vcpu *target, uint8_t vector)
 }
 
 /*
- * Not through PIR: a processor that takes posted interrupts by itself would neither set TMR nor exit
- * at the EOI, and the IOAPIC's line would stick.  A request makes the owner take it (docs/adr/0003).
+ * What changes TMR does not go through PIR: a processor that takes posted interrupts by itself would
+ * leave TMR and the EOI-exit bitmap as they are, and the IOAPIC's line would stick.  A request makes the
+ * owner take it (docs/adr/0003).
  */
-static void post_level(struct ph_vcpu *target, uint8_t vector)
+static void post_by_request(struct ph_vcpu *target, uint64_t *inbox, uint8_t vector)
 {
 	uint64_t bit = 1ull << (vector % 64u);
 
 	/* Set already: the sender that set it goes on to the request. */
-	if (shared64_or(&target->shared.level[vector / 64u], bit, POST_LEVEL) & bit)
+	if (shared64_or(&inbox[vector / 64u], bit, POST_LEVEL) & bit)
 		return;
 	post_request(target, REQUEST_LEVEL);
+}
+
+/*
+ * Was the vector's last interrupt a level?  A level that is on its way meanwhile comes before this edge
+ * or after it; either will do.  Lab: retrigger-posted.
+ */
+static bool post_is_retrigger(const struct ph_vcpu *target, uint8_t vector)
+{
+	return (shared64_load(&target->shared.tmr[vector / 64u], NONE) >> (vector % 64u) & 1) &&
+	       SHARED_STEP(POST_RETRIGGER);
 }
 
 /* Out of line: it would have post_interrupt() save registers that its short way does not need. */
@@ -113,7 +124,9 @@ static __attribute__((noinline)) void post_remote(struct ph_vcpu *target, uint8_
 	shared_count(&target->statistics.posted_count[source]);
 	trace_event(target, TRACE_POST, vector);
 	if (level)
-		post_level(target, vector);
+		post_by_request(target, target->shared.level, vector);
+	else if (__builtin_expect(post_is_retrigger(target, vector), 0))
+		post_by_request(target, target->shared.edge, vector);
 	else
 		post_edge(target, vector);
 }
@@ -220,14 +233,21 @@ void post_drain_pir(struct ph_vcpu *vcpu)
 	}
 }
 
+static void post_take_inbox(struct ph_vcpu *vcpu, uint64_t *inbox, bool level)
+{
+	for (uint32_t word = 0; word < 4; word++) {
+		if (shared64_load(&inbox[word], NONE))
+			post_take_word(
+			    vcpu, word, shared64_xchg(&inbox[word], 0, DRAIN_LEVEL), level);
+	}
+}
+
 void post_take_levels(struct ph_vcpu *vcpu)
 {
 	/* After REQUEST_LEVEL was cleared: a bit set behind our back sets it again. */
-	for (uint32_t word = 0; word < 4; word++) {
-		if (shared64_load(&vcpu->shared.level[word], NONE))
-			post_take_word(vcpu, word,
-			    shared64_xchg(&vcpu->shared.level[word], 0, DRAIN_LEVEL), true);
-	}
+	post_take_inbox(vcpu, vcpu->shared.edge, false);
+	/* Levels last: of a vector that is in both, the IOAPIC waits for the EOI. */
+	post_take_inbox(vcpu, vcpu->shared.level, true);
 }
 
 void ph_vcpu_request(struct ph_vcpu *vcpu, uint32_t bits)

@@ -47,7 +47,7 @@ static inline bool post_drain(struct ph_vcpu *vcpu)
 	return true;
 }
 
-/* REQUEST_LEVEL: take the level-triggered interrupts.  Owner, after the request was cleared. */
+/* REQUEST_LEVEL: take the interrupts that change TMR.  Owner, after the request was cleared. */
 void post_take_levels(struct ph_vcpu *vcpu);
 
 #endif

@@ -9,7 +9,8 @@
  */
 #define CORE_SITE_LIST(X) \
 	X(NONE, LOAD, "an access that no ordering leans on") \
-	X(POST_LEVEL, RMW, "post: a level-triggered vector, before its request") \
+	X(POST_LEVEL, RMW, "post: a vector that changes TMR, before its request") \
+	X(POST_RETRIGGER, STEP, "post: an edge whose bit in TMR is set goes by request, too") \
 	X(POST_PIR, RMW, "post: set the PIR bit") \
 	X(POST_ON, RMW, "post: set ON; also the fence before the mode word is read") \
 	X(POST_MODE, LOAD, "post: read the mode word") \
@@ -31,7 +32,7 @@
 	X(ENTER_OUTSIDE, STORE, "enter 7: OUTSIDE") \
 	X(DRAIN_ON, RMW, "drain: clear ON before PIR is read; also the fence between") \
 	X(DRAIN_PIR, RMW, "drain: take the PIR word") \
-	X(DRAIN_LEVEL, RMW, "drain: take the level-triggered vectors, after their request was cleared") \
+	X(DRAIN_LEVEL, RMW, "drain: take the vectors that change TMR, after their request was cleared") \
 	X(SERVICE_REQUESTS, RMW, "enter 1: fetch and clear the requests") \
 	X(BLOCK_PUBLISH, PUBLISH, "block: announce the sleep, full fence") \
 	X(BLOCK_RECHECK, STEP, "block: look again after the announcement") \

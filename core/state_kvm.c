@@ -32,7 +32,8 @@ static void kvm_add_posted(const struct ph_vcpu *vcpu, uint32_t regs[LAPIC_REGIS
 {
 	for (uint32_t i = 0; i < 8; i++) {
 		uint64_t level = shared64_load(&vcpu->shared.level[i / 2], STATE_READ);
-		uint64_t edge = shared64_load(&vcpu->pid->pir[i / 2], STATE_READ);
+		uint64_t edge = shared64_load(&vcpu->pid->pir[i / 2], STATE_READ) |
+		    shared64_load(&vcpu->shared.edge[i / 2], STATE_READ);
 		uint32_t legal = i ? UINT32_MAX : ~((1u << LAPIC_FIRST_VECTOR) - 1);
 		uint32_t level_bits = (uint32_t)(level >> i % 2 * 32) & legal;
 		uint32_t edge_bits = (uint32_t)(edge >> i % 2 * 32) & legal;

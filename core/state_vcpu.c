@@ -102,7 +102,11 @@ static void vcpu_read_pending(struct ph_vcpu *vcpu, struct state_pending *pendin
 	pending->lint = shared32_load(&shared->lint, STATE_READ);
 	pending->is_posted = post_is_on(vcpu);
 	for (uint32_t word = 0; word < 4; word++) {
-		pending->pir[word] = shared64_load(&vcpu->pid->pir[word], STATE_READ);
+		uint64_t edge = shared64_load(&shared->edge[word], STATE_READ);
+
+		/* Posted is posted: who drains PIR outside the guest sets TMR as well. */
+		pending->is_posted |= edge != 0;
+		pending->pir[word] = shared64_load(&vcpu->pid->pir[word], STATE_READ) | edge;
 		pending->level[word] = shared64_load(&shared->level[word], STATE_READ);
 	}
 }
@@ -317,6 +321,7 @@ void state_write_lapic(struct ph_vcpu *vcpu, const struct state_lapic *lapic)
 		lapic_set_reg(vcpu, i * 16, lapic->regs[i]);
 	lapic_timer_resume(vcpu, lapic->timer_expiry);
 	lapic_rebuild(vcpu);
+	lapic_publish_tmr(vcpu);
 	lapic_regs_see(vcpu);
 	vcpu->lapic.irr_changed = vcpu->lapic.isr_changed = vcpu->lapic.tmr_changed = true;
 	route_publish_identity(vcpu);

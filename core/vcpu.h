@@ -29,7 +29,7 @@
 #define REQUEST_EVENT  (1u << 21) /* look again: the PIC's output or a routing fact changed */
 #define REQUEST_LINT   (1u << 22) /* a LINT pin changed */
 #define REQUEST_EXTINT (1u << 23) /* an ExtINT message arrived */
-#define REQUEST_LEVEL  (1u << 24) /* level-triggered interrupts wait in vcpu_shared.level */
+#define REQUEST_LEVEL  (1u << 24) /* interrupts that change TMR wait in vcpu_shared.level and .edge */
 #define REQUEST_DELIVERY (1u << 25) /* the reasons against a faster delivery changed */
 #define REQUEST_NMI_2  (1u << 26) /* a second NMI: one in service may have one behind it */
 
@@ -65,6 +65,8 @@ struct vcpu_shared {
 	uint32_t arbitration_priority; /* PPR for lowest-priority choice; writer: the owner */
 	uint64_t identity;
 	uint64_t level[4]; /* level-triggered vectors on their way; writers: senders, before REQUEST_LEVEL */
+	uint64_t edge[4];  /* the same: edge-triggered ones whose bit in TMR is set */
+	uint64_t tmr[4];   /* TMR, for senders; writer: the owner (lapic) */
 };
 
 /* Statistics that other CPUs add to. */

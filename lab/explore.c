@@ -601,7 +601,9 @@ static bool explore_once(const struct options *options, double deadline, struct 
 	run_init(options, deadline);
 	first_state();
 	work_together(options);
-	must_restart = run->stop == STOP_RESTART;
+	/* A failure in a world that was not what it seemed is none. */
+	must_restart = run->stop == STOP_RESTART ||
+	    (run->stop == STOP_FAILURE && world_must_restart());
 	if (!must_restart)
 		fill_result(result);
 	result->search_seconds = now_seconds() - start;

@@ -34,6 +34,7 @@ static struct ph_vcpu *vcpus[MACHINE_VCPU_MAX];
 static struct vmcb *vmcbs[MACHINE_VCPU_MAX];
 static struct model_vmx vmxs[MACHINE_VCPU_MAX], l2_vmxs[MACHINE_VCPU_MAX];
 static struct pid *pids[MACHINE_VCPU_MAX];
+static const uint8_t *apic_pages[MACHINE_VCPU_MAX];
 static uint8_t *image;
 static struct ph_pcpu *pcpus[MODEL_PCPU_MAX];
 static const struct ph_platform platform;
@@ -53,6 +54,13 @@ struct ph_vm *machine_vm(void)
 const struct pid *machine_pid(uint32_t index)
 {
 	return pids[index];
+}
+
+bool machine_tmr_bit(uint32_t index, uint8_t vector)
+{
+	const uint8_t *byte = apic_pages[index] + APIC_TMR + vector / 32 * 16 + vector % 32 / 8;
+
+	return *byte >> vector % 8 & 1;
 }
 
 struct ph_vcpu *machine_vcpu(uint32_t index)
@@ -220,11 +228,11 @@ static void set_delivery(struct ph_vcpu *vcpu, void *host, enum ph_delivery deli
 
 /* ---- Messages -------------------------------------------------------------------------------- */
 
-static void send_msi(uint32_t vcpu, uint8_t vector)
+static void send_msi(uint32_t vcpu, uint8_t vector, bool is_level)
 {
 	struct ph_msi msi = {
 	    .address = MSI_ADDRESS_BASE | (uint64_t)vcpu << MSI_ADDRESS_DEST_SHIFT,
-	    .data = vector | (machine_config()->level ? MSI_DATA_LEVEL | MSI_DATA_ASSERT : 0),
+	    .data = vector | (is_level ? MSI_DATA_LEVEL | MSI_DATA_ASSERT : 0),
 	};
 
 	lab_check(ph_msi_post(vm, &msi) == 1, "the vCPU did not accept the interrupt");
@@ -237,7 +245,7 @@ static void handle_interrupt(enum model_vector vector)
 	switch (vector) {
 	case MODEL_DEVICE:
 		lab_note("host interrupt: a device; its handler posts", 0);
-		send_msi(0, VECTOR_OF(HANDLER_CLASS));
+		send_msi(0, VECTOR_OF(HANDLER_CLASS), machine_config()->level);
 		break;
 	case MODEL_WAKEUP:
 		lab_note("host interrupt: wakeup vector", 0);
@@ -537,10 +545,15 @@ static void vcpu_thread(void *arg)
 	}
 }
 
-void machine_post_vector(uint32_t vcpu, uint8_t vector)
+void machine_post_triggered(uint32_t vcpu, uint8_t vector, bool is_level)
 {
 	machine->vcpus[vcpu].posted[vector >> 4]++;
-	send_msi(vcpu, vector);
+	send_msi(vcpu, vector, is_level);
+}
+
+void machine_post_vector(uint32_t vcpu, uint8_t vector)
+{
+	machine_post_triggered(vcpu, vector, machine_config()->level);
 }
 
 void machine_post(uint32_t vcpu, uint32_t vector_class)
@@ -791,6 +804,7 @@ static void make_vcpu(uint32_t index)
 	uint64_t base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP;
 
 	pids[index] = config.pid;
+	apic_pages[index] = config.apic_page;
 	lab_name(config.pid, 8, "PIR[0]");
 	lab_name((char *)config.pid + 8, 8, "PIR[1]");
 	lab_name((char *)config.pid + 16, 8, "PIR[2]");

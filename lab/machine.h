@@ -102,9 +102,12 @@ void machine_nothing_invented(void);
 struct ph_vcpu *machine_vcpu(uint32_t index);
 struct ph_vm *machine_vm(void);
 const struct pid *machine_pid(uint32_t index);
+bool machine_tmr_bit(uint32_t index, uint8_t vector);
 /* Post a vector, the vector of class `vector_class` (4..15), to a vCPU, as a device's MSI. */
 void machine_post_vector(uint32_t vcpu, uint8_t vector);
 void machine_post(uint32_t vcpu, uint32_t vector_class);
+/* The same, level-triggered or not whatever the configuration says. */
+void machine_post_triggered(uint32_t vcpu, uint8_t vector, bool is_level);
 /* The VM of the scenario's configuration, without actors. */
 void machine_make(void);
 /* The vCPUs' threads, the wire and what else the configuration has, without senders. */

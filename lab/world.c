@@ -12,7 +12,7 @@
 #include "lab/engine.h"
 #include "lab/hash.h"
 
-#define CHECK_INTERVAL 256u /* actors looked at between looks at memory thought constant */
+#define CHECK_INTERVAL 256u /* actors looked at between looks at the depth of their stacks */
 #define PROBE_WALKS    32u
 #define PROBE_STEPS    400u
 #define DIRTY_MAX      512u
@@ -37,6 +37,12 @@ struct dirty {
 static struct {
 	uint16_t hot[SHARED_LINES]; /* numbers of the lines that change */
 	uint32_t hot_count;
+	/* The rest of shared memory in use, thought constant: ranges of bytes; most of it is zero. */
+	struct cold {
+		uint32_t from, bytes;
+		bool is_zero;
+	} cold[SHARED_LINES];
+	uint32_t cold_count;
 	bool restart;
 	uint8_t *initial; /* shared memory of the first state */
 	uint32_t miss_count;
@@ -495,11 +501,39 @@ static void check_cold(void)
 	}
 }
 
+/* Compared with itself a line on: another side would double what the caches have to hold. */
+static bool is_zero(const uint8_t *bytes, uint32_t size)
+{
+	return lines_equal(bytes, lines_table[0].content) &&
+	       !memcmp(bytes, bytes + LINE_SIZE, size - LINE_SIZE);
+}
+
+static bool is_as_before(const struct cold *cold)
+{
+	const uint8_t *now = ARENA->shared + cold->from;
+
+	return cold->is_zero ? is_zero(now, cold->bytes)
+	                     : !memcmp(now, world.initial + cold->from, cold->bytes);
+}
+
+/*
+ * After every step, for a later one may put back what this one changed, and those between would have
+ * run in a world that does not exist.
+ */
+static void check_constants(void)
+{
+	bool is_same = true;
+
+	for (uint32_t i = 0; i < world.cold_count; i++)
+		is_same &= is_as_before(&world.cold[i]);
+	if (__builtin_expect(!is_same, 0))
+		check_cold();
+}
+
 static void check_now_and_then(void)
 {
 	if (++world.miss_count % CHECK_INTERVAL)
 		return;
-	check_cold();
 	if (check_stacks())
 		restart_later();
 }
@@ -563,6 +597,7 @@ static uint32_t execute(const struct record *record, uint32_t group, struct outc
 			continue;
 		}
 		see_hot(record, &outcomes[i]);
+		check_constants();
 		if (group < engine.actor_count)
 			see_local(record, &outcomes[i]);
 		undo();
@@ -937,12 +972,27 @@ void world_guard(void)
 
 /* ---- The first state ------------------------------------------------------------------------- */
 
+static void add_cold(uint32_t line)
+{
+	bool is_zero_line = lines_equal(world.initial + line * LINE_SIZE, lines_table[0].content);
+	struct cold *last = &world.cold[world.cold_count - 1];
+
+	if (world.cold_count && last->from + last->bytes == line * LINE_SIZE &&
+	    last->is_zero == is_zero_line)
+		last->bytes += LINE_SIZE;
+	else
+		world.cold[world.cold_count++] = (struct cold){line * LINE_SIZE, LINE_SIZE, is_zero_line};
+}
+
 static void choose_hot_lines(void)
 {
 	world.hot_count = 0;
+	world.cold_count = 0;
 	for (uint32_t i = 0; i < engine.shared_used / LINE_SIZE; i++) {
 		if (engine.written[i])
 			world.hot[world.hot_count++] = (uint16_t)i;
+		else
+			add_cold(i);
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Posted delivery (VMX): virtual-interrupt delivery, notification, devices that post, the toggle.
  */
+#include "core/sites.h"
 #include "lab/machine.h"
 
 static const uint8_t spins[] = {GUEST_SPIN};
@@ -226,6 +227,61 @@ LAB_SCENARIO(level_posted) = {
     .sender_max = 3,
     .data = &levels,
     MACHINE_SCENARIO,
+};
+
+/* ---- A vector that came as a level comes as an edge ---- */
+
+#define RETRIGGERED 0x91
+
+static bool level_is_over(void *arg)
+{
+	const struct model_guest *guest = &machine->vcpus[0].guest;
+
+	(void)arg;
+	return guest->taken[RETRIGGERED >> 4] && !(guest->in_service >> (RETRIGGERED >> 4) & 1);
+}
+
+static void posts_level_then_edge(void *arg)
+{
+	(void)arg;
+	machine_post_triggered(0, RETRIGGERED, true);
+	lab_wait(level_is_over, NULL, "waits for the level's EOI");
+	machine_post_triggered(0, RETRIGGERED, false);
+}
+
+static void setup_retrigger(const struct lab_params *params)
+{
+	(void)params;
+	machine_make();
+	machine_start();
+	lab_cpu("sender", posts_level_then_edge, NULL);
+}
+
+static void tmr_follows(void)
+{
+	machine_nothing_pending();
+	lab_check(!machine_tmr_bit(0, RETRIGGERED), "the edge was taken as a level: TMR is set");
+}
+
+#define RETRIGGER                                                                                  \
+	.bounds = "1 vCPU, VMX posted, 1 vector as a level, then as an edge, 1 exit",              \
+	.sender_default = 1, .data = &exiting, .setup = setup_retrigger,                           \
+	.invariant = machine_nothing_invented, .quiescent = tmr_follows
+
+LAB_SCENARIO(retrigger_posted) = {
+    .name = "retrigger-posted",
+    .question = "does TMR follow a vector whose trigger mode changes, in a guest that does not exit?",
+    RETRIGGER,
+};
+
+LAB_SCENARIO(retrigger_mutant) = {
+    .name = "mutant-retrigger",
+    .mutant_of_bug = 0xffff,
+    .expect_sc = LAB_FAILS,
+    .expect_tso = LAB_FAILS,
+    .weakenings = {{SITE_POST_RETRIGGER, LAB_LEFT_OUT}},
+    .question = "does the lab see an edge that goes through PIR while its bit in TMR is set?",
+    RETRIGGER,
 };
 
 /* ---- Thread 002: the order of arrival ---- */

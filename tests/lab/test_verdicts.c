@@ -50,8 +50,8 @@ static void check_all(bool (*is_wanted)(const struct lab_scenario *), const stru
 			continue;
 		status = verdict(*s, options, (*s)->mutant_of_bug ? 0 : 1);
 		if (!is_expected(*s, options->model, status))
-			fail_msg("%s: %s; replay: posthorn lab run %s --model %s%s", (*s)->name,
-			    status_name(status), (*s)->name,
+			fail_msg("%s: %s (%s); replay: posthorn lab run %s --model %s%s", (*s)->name,
+			    status_name(status), result.failure.what, (*s)->name,
 			    options->model == LAB_TSO ? "tso" : "sc",
 			    options->reduce ? "" : " --no-reduction");
 		count++;

@@ -184,10 +184,33 @@ static void drain_moves_each_vector_with_its_trigger_mode(void **state)
 	}
 	assert_int_equal(harness_apic_bit_count(vcpu, APIC_IRR), 8);
 	assert_false(vcpu->pid->control & PID_ON);
-	/* The same vector as an edge after a level: TMR follows. */
-	post_interrupt(NULL, vcpu, 0x3f, false, PH_SOURCE_IOAPIC);
-	assert_true(post_drain(vcpu));
-	assert_false(harness_apic_bit(vcpu, APIC_TMR, 0x3f));
+	harness_destroy();
+}
+
+/* Not through PIR, which a processor may take with TMR as it is; the next one is plain again. */
+static void edge_after_a_level_comes_by_request(void **state)
+{
+	struct ph_vcpu *vcpu = prepare(&rows[3]);
+
+	(void)state;
+	lapic_accept(vcpu, 0xb3, true);
+	lapic_accept(vcpu, 0xb4, true);
+	for (uint32_t round = 0; round < 2; round++) {
+		post_interrupt(NULL, vcpu, 0xb3, false, PH_SOURCE_MSI);
+		assert_int_equal(vcpu->pid->pir[2], round ? 1ull << (0xb3 - 0x80) : 0);
+		assert_int_equal(harness_requests(vcpu), round ? 0 : REQUEST_LEVEL);
+		post_drain(vcpu);
+		vcpu->shared.requests = 0;
+		post_take_levels(vcpu);
+		assert_true(harness_apic_bit(vcpu, APIC_IRR, 0xb3));
+		assert_false(harness_apic_bit(vcpu, APIC_TMR, 0xb3));
+		assert_true(harness_apic_bit(vcpu, APIC_TMR, 0xb4));
+	}
+	/* Both at once: the IOAPIC waits for the level's EOI. */
+	post_interrupt(NULL, vcpu, 0xb4, false, PH_SOURCE_MSI);
+	post_interrupt(NULL, vcpu, 0xb4, true, PH_SOURCE_IOAPIC);
+	post_take_levels(vcpu);
+	assert_true(harness_apic_bit(vcpu, APIC_TMR, 0xb4));
 	harness_destroy();
 }
 
@@ -244,6 +267,7 @@ int main(void)
 	    cmocka_unit_test(second_request_of_the_same_bits_sends_nothing),
 	    cmocka_unit_test(host_cannot_raise_the_core_s_own_requests),
 	    cmocka_unit_test(drain_moves_each_vector_with_its_trigger_mode),
+	    cmocka_unit_test(edge_after_a_level_comes_by_request),
 	    cmocka_unit_test(level_comes_by_request_and_not_through_pir),
 	    cmocka_unit_test(owner_posts_to_itself_without_notification),
 	    cmocka_unit_test(claimed_sleeper_is_woken_once),
