@@ -124,9 +124,9 @@ static __attribute__((noinline)) void post_remote(struct ph_vcpu *target, uint8_
 	shared_count(&target->statistics.posted_count[source]);
 	trace_event(target, TRACE_POST, vector);
 	if (level)
-		post_by_request(target, target->shared.level, vector);
+		post_by_request(target, &target->shared.level[0], vector);
 	else if (__builtin_expect(post_is_retrigger(target, vector), 0))
-		post_by_request(target, target->shared.edge, vector);
+		post_by_request(target, &target->shared.edge[0], vector);
 	else
 		post_edge(target, vector);
 }
@@ -245,9 +245,9 @@ static void post_take_inbox(struct ph_vcpu *vcpu, uint64_t *inbox, bool level)
 void post_take_levels(struct ph_vcpu *vcpu)
 {
 	/* After REQUEST_LEVEL was cleared: a bit set behind our back sets it again. */
-	post_take_inbox(vcpu, vcpu->shared.edge, false);
+	post_take_inbox(vcpu, &vcpu->shared.edge[0], false);
 	/* Levels last: of a vector that is in both, the IOAPIC waits for the EOI. */
-	post_take_inbox(vcpu, vcpu->shared.level, true);
+	post_take_inbox(vcpu, &vcpu->shared.level[0], true);
 }
 
 void ph_vcpu_request(struct ph_vcpu *vcpu, uint32_t bits)
