@@ -975,10 +975,9 @@ void world_guard(void)
 static void add_cold(uint32_t line)
 {
 	bool is_zero_line = lines_equal(world.initial + line * LINE_SIZE, lines_table[0].content);
-	struct cold *last = &world.cold[world.cold_count - 1];
+	struct cold *last = world.cold_count ? &world.cold[world.cold_count - 1] : NULL;
 
-	if (world.cold_count && last->from + last->bytes == line * LINE_SIZE &&
-	    last->is_zero == is_zero_line)
+	if (last && last->from + last->bytes == line * LINE_SIZE && last->is_zero == is_zero_line)
 		last->bytes += LINE_SIZE;
 	else
 		world.cold[world.cold_count++] = (struct cold){line * LINE_SIZE, LINE_SIZE, is_zero_line};

@@ -249,12 +249,18 @@ static void posts_level_then_edge(void *arg)
 	machine_post_triggered(0, RETRIGGERED, false);
 }
 
+/* The machine and a sender of the scenario's own. */
+static void setup_with(void (*sender)(void *arg))
+{
+	machine_make();
+	machine_start();
+	lab_cpu("sender", sender, NULL);
+}
+
 static void setup_retrigger(const struct lab_params *params)
 {
 	(void)params;
-	machine_make();
-	machine_start();
-	lab_cpu("sender", posts_level_then_edge, NULL);
+	setup_with(posts_level_then_edge);
 }
 
 static void tmr_follows(void)
@@ -296,9 +302,7 @@ static void posts_100_then_200(void *arg)
 static void setup_order(const struct lab_params *params)
 {
 	(void)params;
-	machine_make();
-	machine_start();
-	lab_cpu("sender", posts_100_then_200, NULL);
+	setup_with(posts_100_then_200);
 }
 
 static void in_order(void)

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tests/oracle/table.h"
+
 /* A step of a record, and one register after it (or the step's own result). */
 struct difference_case {
 	char oracle;     /* 'q': QEMU, 'b': Bochs */
@@ -23,14 +25,5 @@ struct difference_case {
 };
 
 #define DIFFERENCE_ENTRY 0x1000u
-
-struct difference {
-	const char *name;
-	const char *reason;
-	bool (*is_this)(const struct difference_case *c);
-};
-
-extern const struct difference differences[];
-extern const size_t difference_count;
 
 #endif

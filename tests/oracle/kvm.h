@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tests/oracle/table.h"
+
 #define ORACLE_VCPU_MAX 8u
 #define ORACLE_PINS     24u
 #define ORACLE_GSIS     32u /* 24 and above: MSIs unless routed otherwise */
@@ -178,15 +180,6 @@ struct difference_case {
 	uint32_t reg;  /* register offset of the cell, or UINT32_MAX */
 	uint64_t ours, theirs;
 };
-
-struct difference {
-	const char *name;
-	const char *reason;
-	bool (*is_this)(const struct difference_case *c);
-};
-
-extern const struct difference differences[];
-extern const size_t difference_count;
 
 /* Bits of a cell that are compared, when the oracle's state is this. */
 uint64_t cell_mask(const struct state *state, uint32_t cell);
