@@ -6,8 +6,6 @@
 
 #include "lab/engine.h"
 
-#define PAGE_SIZE 4096u
-
 static _Noreturn void stop(const char *what)
 {
 	fprintf(stderr, "posthorn-lab: %s\n", what);
@@ -23,16 +21,34 @@ void arena_map(void)
 		stop("cannot map the world at its fixed address");
 }
 
-void *lab_alloc(size_t size, const char *name)
+static uint32_t round_up(uint32_t value, uint32_t unit)
 {
-	uint32_t align = size && size % PAGE_SIZE == 0 ? PAGE_SIZE : LINE_SIZE;
-	uint32_t start = (engine.shared_used + align - 1) / align * align;
+	return (value + unit - 1) / unit * unit;
+}
+
+static void *take_memory(uint32_t start, size_t size, const char *name)
+{
 	void *memory = ARENA->shared + start;
 
 	if (size > SHARED_SIZE || start + size > SHARED_SIZE)
 		stop("the scenario allocates more memory than the world has");
-	engine.shared_used = start + (uint32_t)(size + LINE_SIZE - 1) / LINE_SIZE * LINE_SIZE;
+	engine.shared_used = start + round_up((uint32_t)size, LINE_SIZE);
 	lab_name(memory, size, name);
+	return memory;
+}
+
+void *lab_alloc(size_t size, const char *name)
+{
+	return take_memory(round_up(engine.shared_used, size && size % PAGE_SIZE == 0 ? PAGE_SIZE : LINE_SIZE),
+	    size, name);
+}
+
+void *lab_alloc_split(size_t size, size_t busy, const char *name)
+{
+	uint32_t head = round_up((uint32_t)busy, LINE_SIZE);
+	void *memory = take_memory(round_up(engine.shared_used + head, PAGE_SIZE) - head, size, name);
+
+	engine.shared_used = round_up(engine.shared_used, PAGE_SIZE);
 	return memory;
 }
 
@@ -50,8 +66,7 @@ static uint32_t add_actor(const char *name, void (*run)(void *), void *arg, bool
 	engine.actors[engine.actor_count] = (struct actor_info){.name = name,
 	    .run = run,
 	    .arg = arg,
-	    .is_device = is_device,
-	    .stack_low = STACK_SIZE - 8 * LINE_SIZE};
+	    .is_device = is_device};
 	return engine.actor_count++;
 }
 
@@ -137,6 +152,7 @@ const char *arena_describe(uint64_t address, char *text, size_t size)
 
 static void reset(void)
 {
+	guard_open_all();
 	memset(ARENA->actors, 0, sizeof(ARENA->actors));
 	memset(ARENA->shared, 0, SHARED_SIZE);
 	for (uint32_t i = 0; i < ACTOR_MAX; i++)

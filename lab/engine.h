@@ -13,6 +13,7 @@
 #define HARDWARE_MAX   8u
 #define STORE_MAX      8u /* entries of a store buffer */
 #define LINE_SIZE      64u
+#define PAGE_SIZE      4096u
 #define SHARED_SIZE    (256u * 1024u)
 #define STACK_SIZE     16384u
 #define CHOICE_MAX     64u /* enabled actions in one state */
@@ -89,7 +90,6 @@ struct actor_info {
 	bool (*interrupt_waiting)(void *);
 	void (*interrupt_take)(void *);
 	void *interrupt_arg;
-	uint32_t stack_low; /* lowest byte of its stack that was ever used */
 };
 
 struct hardware_info {
@@ -331,6 +331,38 @@ uint32_t lines_intern(const uint8_t *line, struct hash hash);
 uint32_t *parts_room(uint32_t count, uint32_t *offset);
 uint32_t parts_add(struct hash hash, struct part part);
 
+/* ---- guard.c: write-protected pages of the world ---- */
+void guard_page(const void *page);
+bool guard_is_set(const void *address);
+void guard_open(const void *address);
+void guard_open_all(void);
+
+/* ---- stack.c ---- */
+/* After a setup: nothing is known of how deep programs go. */
+void stacks_reset(void);
+/* Lowest byte of an actor's stack that is known to have been used. */
+uint32_t stack_low(uint32_t actor);
+/* See how deep the last step went. */
+void stack_find_low(uint32_t actor);
+/* The same, and zero what the stack no longer uses. */
+void stack_clean(uint32_t actor);
+
+/* ---- cold.c: shared memory that is thought constant ---- */
+/* Remember shared memory as that of the first state; write it back. */
+void cold_keep(void);
+void cold_put_back(void);
+/* From now on, until the next setup, look after all that engine.written does not know. */
+void cold_choose(void);
+/* After a step: is all as it was?  Quick. */
+bool cold_is_same(void);
+/* The world was written where it is guarded: it may go on, and what is there is looked at from now
+ * on.  False: that is not what the fault was. */
+bool cold_fault(const void *address);
+/* Words of a line that changed are written from now on; true when that is news. */
+bool cold_note(uint32_t line, const uint8_t *now, const uint8_t *before);
+/* The same for all lines thought constant (learns: for all lines) against the first state. */
+bool cold_note_all(bool learns);
+
 /* ---- world.c: states and their successors ---- */
 struct learned;
 /* A state at rest; world_size() bytes. */
@@ -516,8 +548,6 @@ uint32_t world_hot_bytes(void);
 /* Handlers for crashes and endless loops inside programs; the latter for each more thread. */
 void world_guard(void);
 void world_guard_thread(void);
-/* After action: zero what the actor's stack no longer uses. */
-void world_clean_stack(uint32_t index);
 
 /* ---- table.c: the set of visited states, shared by the workers of a run ---- */
 struct table_slot {
@@ -557,7 +587,6 @@ size_t table_bytes(const struct table *table);
 /* What random walks and a search found out about a scenario's memory: a start for the next one. */
 struct learned {
 	uint8_t written[SHARED_LINES];
-	uint32_t stack_low[ACTOR_MAX];
 };
 void world_learned(struct learned *learned);
 struct options {
@@ -573,6 +602,11 @@ struct options {
 	uint64_t pct_runs;             /* 0: exhaustive search */
 	const struct learned *learned; /* NULL: learn by random walks */
 };
+/* Random schedules know nothing of what is constant. */
+static inline bool options_reduce(const struct options *options)
+{
+	return options->reduce && !options->pct_runs;
+}
 
 #define PATH_MAX_ACTIONS 4096u
 struct result {
@@ -672,4 +706,5 @@ double collision_bound(uint64_t state_count);
 enum lab_status audit_run(const struct options *options, const char *only, FILE *out);
 
 const char *status_name(enum lab_status status);
+enum lab_status failure_status(enum failure_kind kind);
 #endif

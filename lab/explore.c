@@ -538,7 +538,7 @@ static void collect_path(struct result *result)
 	result->path_count = count;
 }
 
-static enum lab_status failure_status(enum failure_kind kind)
+enum lab_status failure_status(enum failure_kind kind)
 {
 	switch (kind) {
 	case FAILURE_ASSERTION:
@@ -621,15 +621,15 @@ void explore(
 	struct lab_params params = {.model = options->model, .sender_count = options->sender_count};
 
 	memset(result, 0, sizeof(*result));
-	engine.reduce = options->reduce;
+	engine.reduce = options_reduce(options);
 	engine.memorize = options->memorize;
 	world_guard();
 	memset(engine.reached, 0, sizeof(engine.reached));
-	world_prepare(scenario, &params, options->learned);
 	if (options->pct_runs) {
-		world_reset();
+		arena_setup(scenario, &params);
 		pct_run(options, deadline, result);
 	} else {
+		world_prepare(scenario, &params, options->learned);
 		while (!explore_once(options, deadline, result))
 			;
 		if (result->status == STATUS_HOLDS && options->lasso && result->back_edge_count)

@@ -91,6 +91,11 @@ struct lab_scenario {
 
 /* Zeroed memory of the world, aligned to 64; page-aligned when size is a multiple of 4096. */
 void *lab_alloc(size_t size, const char *name);
+/*
+ * The same, aligned to 64, for a block of which as a rule the first `busy` bytes at most are written:
+ * the rest lies on pages of its own, and that it stays constant costs nothing to check.
+ */
+void *lab_alloc_split(size_t size, size_t busy, const char *name);
 /* Name a part of it for timelines. */
 void lab_name(const volatile void *address, size_t size, const char *name);
 /* A CPU running run(arg).  Returns its number. */

@@ -766,7 +766,7 @@ static void make_vmx(uint32_t index, struct ph_vcpu_config *config)
 
 static void make_svm(uint32_t index, struct ph_vcpu_config *config)
 {
-	vmcbs[index] = lab_alloc(4096, "VMCB");
+	vmcbs[index] = lab_alloc_split(4096, VMCB_BUSY, "VMCB");
 	vmcbs[index]->rflags = RFLAGS_IF | 2u;
 	if (machine_config()->has_vgif)
 		vmcbs[index]->interrupt_control = V_GIF_ENABLE | V_GIF;
@@ -848,7 +848,7 @@ static void make_vm(uint32_t vcpu_count)
 	__builtin_memset(vcpus, 0, sizeof(vcpus));
 	for (uint32_t i = 0; i < MODEL_PCPU_MAX; i++)
 		machine->pcpus[i].interrupts_on = 1;
-	if (ph_vm_init(lab_alloc(ph_vm_size(&config), "vm"), &config, &vm) != PH_OK)
+	if (ph_vm_init(lab_alloc_split(ph_vm_size(&config), 0, "vm"), &config, &vm) != PH_OK)
 		lab_bug(__FILE__, __LINE__, "the scenario's VM cannot be made");
 	for (uint32_t i = 0; i < vcpu_count; i++)
 		make_vcpu(i);

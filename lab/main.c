@@ -232,6 +232,12 @@ static void print_measures(const struct lab_scenario *scenario, const struct res
 	}
 }
 
+/* Of transitions; a clock's tick of CPU time is the least there is to divide by. */
+static double million_per_second(const struct result *result, double seconds)
+{
+	return (double)result->transition_count / fmax(seconds, 1e-3) / 1e6;
+}
+
 static void print_verdict(const struct lab_scenario *scenario, const struct options *options,
     const struct result *result, const char *id)
 {
@@ -265,8 +271,8 @@ static void print_verdict(const struct lab_scenario *scenario, const struct opti
 	       "transitions/s (%.2f a CPU second); %zu MiB, chance of a hash collision < 2^%.0f\n",
 	    (unsigned long long)result->state_count, (unsigned long long)result->transition_count,
 	    result->depth, result->seconds, result->search_seconds,
-	    (double)result->transition_count / (result->search_seconds + 1e-9) / 1e6,
-	    (double)result->transition_count / (result->search_cpu_seconds + 1e-9) / 1e6,
+	    million_per_second(result, result->search_seconds),
+	    million_per_second(result, result->search_cpu_seconds),
 	    result->memory >> 20, ceil(collision_bound(result->state_count)));
 	fflush(stdout);
 }

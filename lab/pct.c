@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Above the exhaustive limit: random priorities with a few change points (PCT).  Never
  * "exhaustive". */
-#include <stdlib.h>
-
 #include "lab/engine.h"
 
 #define STEP_MAX    3000u
@@ -72,50 +70,53 @@ static void schedule(uint32_t *length, struct result *result)
 		}
 		chosen = highest(actions, count, priority);
 		result->path[step] = (uint8_t)chosen;
+		result->path_count = step + 1;
 		action_do(actions[chosen]);
 		arena_clear_ignored();
 		result->transition_count++;
-		if (engine.failure.kind != FAILURE_NONE) {
-			step++;
-			break;
-		}
 	}
 	if (step > *length)
 		*length = step;
-	result->path_count = step;
+}
+
+/* From the first state; a program may crash, or never come back. */
+static void try_schedule(uint32_t *length, struct result *result)
+{
+	struct lab_params params = engine.params;
+
+	arena_setup(engine.scenario, &params);
+	result->path_count = 0;
+	engine.crash_armed = true;
+	if (sigsetjmp(engine.crash, 0) == 0)
+		schedule(length, result);
+	engine.in_actor = false;
+	engine.crash_armed = false;
 }
 
 void pct_run(const struct options *options, double deadline, struct result *result)
 {
-	struct record *first = malloc(world_size());
+	double start = now_seconds(), cpu_start = cpu_seconds();
 	uint32_t length = 16;
-	struct hash hash = {1, 1};
 
 	result->status = STATUS_TIME;
-	if (!first)
-		return;
 	seed = 0x853c49e6748fea9bull;
-	world_first(first, hash);
-	for (uint64_t i = 0; i < options->pct_runs; i++) {
+	while (result->state_count < options->pct_runs) {
 		if (deadline > 0 && now_seconds() > deadline)
 			break;
-		world_forget();
-		world_load(first);
-		schedule(&length, result);
+		try_schedule(&length, result);
 		result->state_count++;
 		result->depth = length;
-		if (engine.failure.kind != FAILURE_NONE || world_must_restart())
+		if (engine.failure.kind != FAILURE_NONE)
 			break;
 	}
-	free(first);
+	result->search_seconds = now_seconds() - start;
+	result->search_cpu_seconds = result->search_path_seconds = cpu_seconds() - cpu_start;
 	result->cycle_start = UINT32_MAX;
-	result->hot_bytes = world_hot_bytes();
 	if (engine.failure.kind == FAILURE_NONE) {
 		result->path_count = 0;
 		return;
 	}
 	result->failure = engine.failure;
-	result->status =
-	    engine.failure.kind == FAILURE_ASSERTION ? STATUS_ASSERTION : STATUS_VIOLATED;
+	result->status = failure_status(engine.failure.kind);
 	engine.failure.kind = FAILURE_NONE;
 }

@@ -18,4 +18,7 @@ void lab_start(struct ph_vcpu *vcpu, void *host, uint8_t vector);
 /* lab_ignore() where the public counters live: statistics are no part of a state. */
 void lab_ignore_counters(struct ph_vcpu *vcpu);
 
+/* How far the model and the core write a VMCB: up to RIP. */
+#define VMCB_BUSY 0x600u
+
 #endif

@@ -46,7 +46,7 @@ void replay_format(const struct lab_scenario *scenario, const struct options *op
 {
 	int at = snprintf(text, size, "%s@%s.%u%s", scenario->name,
 	    options->model == LAB_TSO ? "tso" : "sc", options->sender_count,
-	    options->reduce ? "" : ".unreduced");
+	    options_reduce(options) ? "" : ".unreduced");
 
 	for (uint32_t i = 0; extra && extra[i].how != LAB_STRONG; i++) {
 		if (extra[i].site >= LAB_ASSUMED(0))
@@ -215,7 +215,7 @@ bool replay_path(
 
 	engine.event_count = 0;
 	engine.step = 0;
-	engine.reduce = options->reduce;
+	engine.reduce = options_reduce(options);
 	world_guard();
 	engine.tracing = true;
 	arena_setup(scenario, &params);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* States: saving, loading, and stepping the world with incremental hashes. */
-#include <emmintrin.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,8 +10,8 @@
 
 #include "lab/engine.h"
 #include "lab/hash.h"
+#include "lab/line.h"
 
-#define CHECK_INTERVAL 256u /* actors looked at between looks at the depth of their stacks */
 #define PROBE_WALKS    32u
 #define PROBE_STEPS    400u
 #define DIRTY_MAX      512u
@@ -37,16 +36,7 @@ struct dirty {
 static struct {
 	uint16_t hot[SHARED_LINES]; /* numbers of the lines that change */
 	uint32_t hot_count;
-	/* The rest of shared memory in use, thought constant: ranges of bytes; most of it is zero. */
-	struct cold {
-		uint32_t from, bytes;
-		bool is_zero;
-	} cold[SHARED_LINES];
-	uint32_t cold_count;
 	bool restart;
-	uint8_t *initial; /* shared memory of the first state */
-	uint32_t miss_count;
-	uint32_t stack_low[ACTOR_MAX]; /* as in struct actor_info, over all setups of a scenario */
 	bool is_stale;                 /* memory is not what `now` says */
 	uint32_t now[SLOT_COUNT];      /* content of each slot */
 	uint32_t hot_part, local_part[ACTOR_MAX]; /* loaded; 0: not known */
@@ -86,27 +76,6 @@ static void enter_world(void)
 static void leave_world(void)
 {
 	pthread_mutex_unlock(&world_lock);
-}
-
-static bool lines_equal(const uint8_t *a, const uint8_t *b)
-{
-	const __m128i *x = (const __m128i *)(const void *)a, *y = (const __m128i *)(const void *)b;
-	__m128i e0 = _mm_cmpeq_epi32(x[0], y[0]), e1 = _mm_cmpeq_epi32(x[1], y[1]);
-	__m128i e2 = _mm_cmpeq_epi32(x[2], y[2]), e3 = _mm_cmpeq_epi32(x[3], y[3]);
-
-	e0 = _mm_and_si128(_mm_and_si128(e0, e1), _mm_and_si128(e2, e3));
-	return _mm_movemask_epi8(e0) == 0xffff;
-}
-
-static void copy_line(uint8_t *to, const uint8_t *from)
-{
-	__m128i *x = (__m128i *)(void *)to;
-	const __m128i *y = (const __m128i *)(const void *)from;
-
-	x[0] = y[0];
-	x[1] = y[1];
-	x[2] = y[2];
-	x[3] = y[3];
 }
 
 static const uint8_t *shadow(const uint8_t *line)
@@ -172,7 +141,7 @@ uint32_t world_size(void)
 /* Number of a line's content; 0 is the line of zeros. */
 static uint32_t content_of(const uint8_t *line, struct hash hash)
 {
-	return lines_equal(line, lines_table[0].content) ? 0 : lines_intern(line, hash);
+	return line_is_zero(line) ? 0 : lines_intern(line, hash);
 }
 
 /* Number the contents of lines that an action changed; undo() takes it back. */
@@ -234,16 +203,8 @@ static void set_slot(uint32_t slot, uint8_t *line, uint32_t id)
 	if (world.now[slot] == id)
 		return;
 	world.now[slot] = id;
-	copy_line(line, lines_table[id].content);
-	copy_line(line + SHADOW_OFFSET, line);
-}
-
-static void zero_stack(uint32_t index, uint32_t live_from)
-{
-	uint32_t low = engine.actors[index].stack_low;
-
-	if (live_from > low)
-		memset(ARENA->stacks[index] + low, 0, live_from - low);
+	line_copy(line, lines_table[id].content);
+	line_copy(line + SHADOW_OFFSET, line);
 }
 
 /* Memory was changed without the lab's keeping count: believe nothing. */
@@ -251,8 +212,10 @@ static void forget_now(void)
 {
 	memset(world.now, 0xff, sizeof(world.now));
 	memset((uint8_t *)ARENA->stacks + SHADOW_OFFSET, 0, sizeof(ARENA->stacks));
-	for (uint32_t i = 0; i < engine.actor_count; i++)
-		world.stack_lines[i] = (STACK_SIZE - engine.actors[i].stack_low) / LINE_SIZE;
+	for (uint32_t i = 0; i < engine.actor_count; i++) {
+		stack_find_low(i);
+		world.stack_lines[i] = (STACK_SIZE - stack_low(i)) / LINE_SIZE;
+	}
 	world.hot_part = 0;
 	memset(world.local_part, 0, sizeof(world.local_part));
 	world.dirty_count = 0;
@@ -348,7 +311,7 @@ static __attribute__((noinline)) void add_dirty(
 
 static inline void compare(uint32_t slot, const uint8_t *line, struct hash *hash)
 {
-	if (__builtin_expect(!lines_equal(line, shadow(line)), 0))
+	if (__builtin_expect(!line_is_equal(line, shadow(line)), 0))
 		add_dirty(slot, line, hash);
 }
 
@@ -358,28 +321,13 @@ static void restart_later(void)
 	__atomic_store_n(&world.restart, true, __ATOMIC_RELAXED);
 }
 
-/* Remember which words of a line changed; true when that is news. */
-static bool note_written(uint32_t line, const uint8_t *now, const uint8_t *before)
-{
-	const uint64_t *a = (const uint64_t *)(const void *)now;
-	const uint64_t *b = (const uint64_t *)(const void *)before;
-	uint8_t changed = 0;
-
-	for (uint32_t i = 0; i < 8; i++)
-		changed |= (uint8_t)((a[i] != b[i]) << i);
-	if (!(changed & ~engine.written[line]))
-		return false;
-	__atomic_fetch_or(&engine.written[line], changed, __ATOMIC_RELAXED);
-	return true;
-}
-
 /* Words of shared lines that changed are no constants. */
 static void note_dirty(void)
 {
 	for (uint32_t i = 0; i < world.dirty_count; i++) {
 		uint32_t slot = world.dirty[i].slot;
 
-		if (note_written(
+		if (cold_note(
 		        world.hot[slot - SLOT_HOT(0)], slot_line(slot), shadow(slot_line(slot))))
 			restart_later();
 	}
@@ -389,12 +337,6 @@ static void compare_buffer(uint32_t actor, struct hash *hash)
 {
 	for (uint32_t i = 0; i < STORE_LINES; i++)
 		compare(SLOT_BUFFER(actor, i), buffer_line(actor, i), hash);
-}
-
-void world_clean_stack(uint32_t index)
-{
-	zero_stack(
-	    index, (uint32_t)(ARENA->actors[index].stack_pointer - (uint64_t)ARENA->stacks[index]));
 }
 
 static void compare_stack(uint32_t actor, struct hash *hash)
@@ -442,7 +384,7 @@ static void see_local(const struct record *record, struct outcome *outcome)
 	compare(SLOT_CONTROL(actor), control_line(actor), &delta);
 	compare_buffer(actor, &delta);
 	if (outcome->action.kind != ACTION_DRAIN) {
-		world_clean_stack(actor);
+		stack_clean(actor);
 		compare_stack(actor, &delta);
 	}
 	hash = part_hash(record->local[actor], delta);
@@ -462,58 +404,9 @@ static void undo(void)
 		uint8_t *line = slot_line(dirty->slot);
 
 		world.now[dirty->slot] = dirty->before;
-		copy_line(line, shadow(line));
+		line_copy(line, shadow(line));
 	}
 	world.dirty_count = 0;
-}
-
-/* Stack below the low mark is garbage of a deeper call than seen so far: lower the mark. */
-static bool check_stacks(void)
-{
-	bool has_changed = false;
-
-	for (uint32_t i = 0; i < engine.actor_count; i++) {
-		uint32_t low = world.stack_low[i];
-		uint32_t lowest = 0;
-
-		while (
-		    lowest < low && lines_equal(ARENA->stacks[i] + lowest, lines_table[0].content))
-			lowest += LINE_SIZE;
-		if (lowest == low)
-			continue;
-		engine.actors[i].stack_low = world.stack_low[i] = lowest;
-		has_changed = true;
-	}
-	return has_changed;
-}
-
-/* Look at all shared memory for changes where none were expected. */
-static void check_cold(void)
-{
-	for (uint32_t line = 0; line < engine.shared_used / LINE_SIZE; line++) {
-		const uint8_t *now = ARENA->shared + line * LINE_SIZE;
-
-		if (engine.written[line])
-			continue;
-		if (!lines_equal(now, world.initial + line * LINE_SIZE) &&
-		    note_written(line, now, world.initial + line * LINE_SIZE))
-			restart_later();
-	}
-}
-
-/* Compared with itself a line on: another side would double what the caches have to hold. */
-static bool is_zero(const uint8_t *bytes, uint32_t size)
-{
-	return lines_equal(bytes, lines_table[0].content) &&
-	       !memcmp(bytes, bytes + LINE_SIZE, size - LINE_SIZE);
-}
-
-static bool is_as_before(const struct cold *cold)
-{
-	const uint8_t *now = ARENA->shared + cold->from;
-
-	return cold->is_zero ? is_zero(now, cold->bytes)
-	                     : !memcmp(now, world.initial + cold->from, cold->bytes);
 }
 
 /*
@@ -522,19 +415,7 @@ static bool is_as_before(const struct cold *cold)
  */
 static void check_constants(void)
 {
-	bool is_same = true;
-
-	for (uint32_t i = 0; i < world.cold_count; i++)
-		is_same &= is_as_before(&world.cold[i]);
-	if (__builtin_expect(!is_same, 0))
-		check_cold();
-}
-
-static void check_now_and_then(void)
-{
-	if (++world.miss_count % CHECK_INTERVAL)
-		return;
-	if (check_stacks())
+	if (__builtin_expect(!cold_is_same(), 0) && cold_note_all(false))
 		restart_later();
 }
 
@@ -545,8 +426,7 @@ bool world_restart_is_due(void)
 
 bool world_must_restart(void)
 {
-	check_cold();
-	if (check_stacks())
+	if (cold_note_all(false))
 		restart_later();
 	return world.restart;
 }
@@ -593,6 +473,7 @@ static uint32_t execute(const struct record *record, uint32_t group, struct outc
 		outcomes[i] = (struct outcome){.action = actions[i]};
 		if (!try_action(actions[i])) {
 			engine.failure.kind = FAILURE_NONE;
+			check_constants();
 			load_group(record, group);
 			continue;
 		}
@@ -602,7 +483,6 @@ static uint32_t execute(const struct record *record, uint32_t group, struct outc
 			see_local(record, &outcomes[i]);
 		undo();
 	}
-	check_now_and_then();
 	return count;
 }
 
@@ -905,10 +785,13 @@ uint32_t world_expand_shared(const struct share *share, uint32_t record, success
 	    found, context, failed, failure);
 }
 
-static void on_crash(int number)
+static void on_crash(int number, siginfo_t *info, void *context)
 {
 	sigset_t set;
 
+	(void)context;
+	if (number == SIGSEGV && cold_fault(info->si_addr))
+		return;
 	if (!engine.crash_armed || !engine.in_actor) {
 		signal(number, SIG_DFL);
 		raise(number);
@@ -955,7 +838,7 @@ void world_guard_thread(void)
 
 void world_guard(void)
 {
-	struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
+	struct sigaction action = {.sa_sigaction = on_crash, .sa_flags = SA_ONSTACK | SA_SIGINFO};
 	struct itimerval tick = {{0, 250000}, {0, 250000}};
 
 	world_holder = pthread_self();
@@ -972,26 +855,12 @@ void world_guard(void)
 
 /* ---- The first state ------------------------------------------------------------------------- */
 
-static void add_cold(uint32_t line)
-{
-	bool is_zero_line = lines_equal(world.initial + line * LINE_SIZE, lines_table[0].content);
-	struct cold *last = world.cold_count ? &world.cold[world.cold_count - 1] : NULL;
-
-	if (last && last->from + last->bytes == line * LINE_SIZE && last->is_zero == is_zero_line)
-		last->bytes += LINE_SIZE;
-	else
-		world.cold[world.cold_count++] = (struct cold){line * LINE_SIZE, LINE_SIZE, is_zero_line};
-}
-
 static void choose_hot_lines(void)
 {
 	world.hot_count = 0;
-	world.cold_count = 0;
 	for (uint32_t i = 0; i < engine.shared_used / LINE_SIZE; i++) {
 		if (engine.written[i])
 			world.hot[world.hot_count++] = (uint16_t)i;
-		else
-			add_cold(i);
 	}
 }
 
@@ -1000,7 +869,7 @@ static void probe(uint64_t *seed)
 {
 	struct action actions[CHOICE_MAX];
 
-	memcpy(ARENA->shared, world.initial, engine.shared_used);
+	cold_put_back();
 	for (uint32_t step = 0; step < PROBE_STEPS && engine.failure.kind == FAILURE_NONE; step++) {
 		uint32_t count = action_list(actions);
 
@@ -1009,12 +878,7 @@ static void probe(uint64_t *seed)
 		*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
 		action_do(actions[(*seed >> 33) % count]);
 		arena_clear_ignored();
-		for (uint32_t i = 0; i < engine.shared_used / LINE_SIZE; i++) {
-			const uint8_t *line = ARENA->shared + i * LINE_SIZE;
-
-			if (!lines_equal(line, world.initial + i * LINE_SIZE))
-				note_written(i, line, world.initial + i * LINE_SIZE);
-		}
+		cold_note_all(true);
 	}
 }
 
@@ -1029,9 +893,8 @@ static void learn(const struct lab_scenario *scenario, const struct lab_params *
 	if (sigsetjmp(engine.crash, 0) == 0) {
 		for (uint32_t i = 0; i < PROBE_WALKS; i++) {
 			arena_setup(scenario, params);
-			memcpy(world.initial, ARENA->shared, engine.shared_used);
+			cold_keep();
 			probe(&seed);
-			check_stacks();
 		}
 	}
 	engine.in_actor = false;
@@ -1043,18 +906,13 @@ static void learn(const struct lab_scenario *scenario, const struct lab_params *
 void world_learned(struct learned *learned)
 {
 	memcpy(learned->written, engine.written, SHARED_LINES);
-	memcpy(learned->stack_low, world.stack_low, sizeof(learned->stack_low));
 }
 
 void world_prepare(const struct lab_scenario *scenario, const struct lab_params *params,
     const struct learned *learned)
 {
-	if (!world.initial)
-		world.initial = malloc(SHARED_SIZE);
 	engine.written = memory_fresh(engine.written, SHARED_LINES);
 	watch_reset();
-	for (uint32_t i = 0; i < ACTOR_MAX; i++)
-		world.stack_low[i] = STACK_SIZE - LINE_SIZE;
 	lines_reset();
 	if (!learned) {
 		learn(scenario, params);
@@ -1062,7 +920,6 @@ void world_prepare(const struct lab_scenario *scenario, const struct lab_params 
 	}
 	arena_setup(scenario, params);
 	memcpy(engine.written, learned->written, SHARED_LINES);
-	memcpy(world.stack_low, learned->stack_low, sizeof(learned->stack_low));
 }
 
 /* Number the content of a slot of the first state; *sum counts its difference from zeros. */
@@ -1072,7 +929,7 @@ static void intern(uint32_t slot, struct hash *sum)
 	struct hash hash = line_hash(line, line);
 
 	world.now[slot] = content_of(line, hash);
-	copy_line(line + SHADOW_OFFSET, line);
+	line_copy(line + SHADOW_OFFSET, line);
 	add(sum, hash);
 	subtract(sum, line_hash(line, lines_table[0].content));
 }
@@ -1081,7 +938,7 @@ static uint32_t first_local(uint32_t actor)
 {
 	struct hash hash = {0, 0};
 
-	world_clean_stack(actor);
+	stack_clean(actor);
 	world.stack_lines[actor] = stack_line_count(actor);
 	intern(SLOT_CONTROL(actor), &hash);
 	for (uint32_t k = 0; k < STORE_LINES; k++)
@@ -1114,9 +971,8 @@ void world_reset(void)
 	world.restart = false;
 	world_measure_reset();
 	arena_setup(engine.scenario, &params);
-	for (uint32_t i = 0; i < engine.actor_count; i++)
-		engine.actors[i].stack_low = world.stack_low[i];
-	memcpy(world.initial, ARENA->shared, engine.shared_used);
+	stacks_reset();
+	cold_keep();
 	choose_hot_lines();
 	lines_reset();
 	memo_reset();
@@ -1124,4 +980,5 @@ void world_reset(void)
 	world.hot_part = world.first_hot = first_hot();
 	for (uint32_t i = 0; i < engine.actor_count; i++)
 		world.local_part[i] = world.first_local[i] = first_local(i);
+	cold_choose();
 }

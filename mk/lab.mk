@@ -11,6 +11,8 @@ LAB_TEST_OBJECTS := $(call objects,lab,$(LAB_TESTS:%=tests/lab/test_%.c) tests/l
 LAB_PROGRAM := $(BUILD)/posthorn-lab
 
 # Lines of raw memory are read as words; the stacks of a world have fixed addresses.
+# Bound at the start: at its first call a function would go much deeper into a program's stack than ever after.
+LAB_LINK := -no-pie -pthread -Wl,-z,now
 LAB_FLAGS := -O3 -fno-strict-aliasing -fno-pie -fcf-protection=none -fno-stack-protector
 # The size of a table is among the flags: objects of two minds must not meet.
 $(LAB_OBJECTS) $(LAB_TEST_OBJECTS): mk/flags.mk
@@ -19,17 +21,17 @@ $(LAB_TEST_OBJECTS): CFLAGS_EXTRA := $(LAB_FLAGS) -DLAB_PROGRAM='"$(LAB_PROGRAM)
     -DLAB_BROKEN='"$(BUILD)/lab/tests/lab/posthorn-lab-broken"'
 
 $(LAB_PROGRAM): $(LAB_OBJECTS)
-	$(Q)$(CC) -no-pie -pthread -o $@ $(LAB_OBJECTS) -lm
+	$(Q)$(CC) $(LAB_LINK) -o $@ $(LAB_OBJECTS) -lm
 
 LAB_LIBRARY := $(filter-out %/lab/main.o,$(LAB_OBJECTS))
 $(BUILD)/lab/tests/lab/test_%: $(BUILD)/lab/tests/lab/test_%.o $(BUILD)/lab/tests/lab/broken.o \
     $(LAB_LIBRARY) $(LAB_PROGRAM)
-	$(Q)$(CC) -no-pie -pthread -o $@ $< $(BUILD)/lab/tests/lab/broken.o $(LAB_LIBRARY) -lcmocka -lm
+	$(Q)$(CC) $(LAB_LINK) -o $@ $< $(BUILD)/lab/tests/lab/broken.o $(LAB_LIBRARY) -lcmocka -lm
 
 # The program with the broken scenarios: what it says and exits with.
 LAB_BROKEN := $(BUILD)/lab/tests/lab/posthorn-lab-broken
 $(LAB_BROKEN): $(LAB_OBJECTS) $(BUILD)/lab/tests/lab/broken.o
-	$(Q)$(CC) -no-pie -pthread -o $@ $^ -lm
+	$(Q)$(CC) $(LAB_LINK) -o $@ $^ -lm
 $(BUILD)/lab/tests/lab/test_stops: $(LAB_BROKEN)
 
 UNIT_TESTS += $(LAB_TESTS:%=$(BUILD)/lab/tests/lab/test_%)
@@ -42,11 +44,11 @@ LAB_WATCHED_TEST := $(call objects,labwatch,tests/lab/unannotated.c)
 $(LAB_WATCHED) $(LAB_WATCHED_TEST): mk/flags.mk
 $(LAB_WATCHED) $(LAB_WATCHED_TEST): CFLAGS_EXTRA := $(LAB_FLAGS)
 $(BUILD)/posthorn-lab-watch: $(filter-out $(call objects,lab,$(LAB_CORE)),$(LAB_OBJECTS)) $(LAB_WATCHED)
-	$(Q)$(CC) -no-pie -pthread -o $@ $^ -lm
+	$(Q)$(CC) $(LAB_LINK) -o $@ $^ -lm
 
 $(BUILD)/labwatch/tests/lab/test_watch: $(call objects,lab,tests/lab/test_watch.c) $(LAB_WATCHED_TEST) \
     $(filter-out $(call objects,lab,$(LAB_CORE)),$(LAB_LIBRARY)) $(LAB_WATCHED)
-	$(Q)$(CC) -no-pie -pthread -o $@ $^ -lcmocka -lm
+	$(Q)$(CC) $(LAB_LINK) -o $@ $^ -lcmocka -lm
 UNIT_TESTS += $(BUILD)/labwatch/tests/lab/test_watch
 
 .PHONY: lab-watch

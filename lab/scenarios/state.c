@@ -437,7 +437,7 @@ static void wire_step(void *arg, uint32_t choice)
 static void make_hardware(struct side *side, uint32_t index, struct ph_vcpu_config *vcpu)
 {
 	if (!config()->is_vmx) {
-		side->vmcb = lab_alloc(4096, "VMCB");
+		side->vmcb = lab_alloc_split(4096, VMCB_BUSY, "VMCB");
 		side->vmcb->rflags = RFLAGS_IF | 2u;
 		vcpu->vmcb = side->vmcb;
 		return;
@@ -477,7 +477,7 @@ static void make_side(uint32_t index)
 
 	*side = (struct side){.vmcb = NULL};
 	make_hardware(side, index, &vcpu);
-	if (ph_vm_init(lab_alloc(ph_vm_size(&vm), "vm"), &vm, &side->vm) != PH_OK ||
+	if (ph_vm_init(lab_alloc_split(ph_vm_size(&vm), 0, "vm"), &vm, &side->vm) != PH_OK ||
 	    ph_vcpu_init(side->vm, 0, lab_alloc(ph_vcpu_size(), "vcpu"), &vcpu, &side->vcpu) !=
 	        PH_OK)
 		lab_bug(__FILE__, __LINE__, "the scenario's vCPU cannot be made");

@@ -95,6 +95,9 @@ static void bad_input_has_its_line_and_status(void **state)
 	        "an endless loop between two scheduling points"},
 	    {LAB_BROKEN, "run broken-overflow", STATUS_OVERFLOW, "store buffer full"},
 	    {LAB_BROKEN, "run broken-crash", STATUS_CRASH, "memory it does not have"},
+	    {LAB_BROKEN, "run broken-crash --pct 10", STATUS_CRASH, "memory it does not have"},
+	    {LAB_BROKEN, "run broken-endless --pct 10", STATUS_ENDLESS,
+	        "an endless loop between two scheduling points"},
 	};
 
 	(void)state;

@@ -173,6 +173,21 @@ static void threads_change_no_verdict_and_no_count(void **state)
 	}
 }
 
+static void what_was_searched_before_changes_no_count(void **state)
+{
+	static const char *const before[] = {"handler-post-exit", "example-mailbox", "fast-post"};
+	uint64_t states = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+		assert_int_equal(verdict(scenario_find(before[i]), &defaults, 1), STATUS_HOLDS);
+		assert_int_equal(
+		    verdict(scenario_find("handler-post-exit"), &defaults, 1), STATUS_HOLDS);
+		assert_true(i == 0 || result.state_count == states);
+		states = result.state_count;
+	}
+}
+
 static void liveness_is_seen_only_with_the_lasso_search(void **state)
 {
 	struct options options = defaults;
@@ -242,8 +257,10 @@ static void random_schedules_find_a_mutant_and_never_prove(void **state)
 	(void)state;
 	options.pct_runs = 20000;
 	assert_int_equal(verdict(scenario_find("mutant-2-svm"), &options, 0), STATUS_VIOLATED);
-	options.pct_runs = 50;
+	/* Each finds out about memory that changes for the first time; none may end the others. */
+	options.pct_runs = 3000;
 	assert_int_equal(verdict(scenario_find("post-spin"), &options, 1), STATUS_TIME);
+	assert_int_equal(result.state_count, 3000);
 	assert_false(result.is_exhaustive);
 }
 
@@ -258,6 +275,7 @@ int main(void)
 	    cmocka_unit_test(reductions_change_no_verdict),
 	    cmocka_unit_test(remembering_steps_changes_no_verdict_and_no_count),
 	    cmocka_unit_test(threads_change_no_verdict_and_no_count),
+	    cmocka_unit_test(what_was_searched_before_changes_no_count),
 	    cmocka_unit_test(liveness_is_seen_only_with_the_lasso_search),
 	    cmocka_unit_test(counterexample_is_shortest_with_fewest_switches),
 	    cmocka_unit_test(replay_of_an_id_fails_in_the_same_way),
