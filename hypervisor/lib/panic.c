@@ -98,6 +98,7 @@ void panic_with_frame(const struct exception_frame *frame, const char *format, v
 	print_trace_of_calls(frame != NULL ? frame->rsp : rsp);
 	virt_panic_dump();
 	trace_dump_last();
+	serial_drain();
 	control_printf("@end status=%u", HOST_EXIT_PANIC);
 	host_exit(HOST_EXIT_PANIC);
 }

@@ -8,8 +8,8 @@
 struct vm;
 
 /*
- * One byte that the guest wrote to its COM1 or debug console.  Any thread, not a handler: it waits
- * for the host's UART.  With several VMs it is kept until the line is complete.
+ * One byte that the guest wrote to its COM1 or debug console.  Any thread, not a handler: it may
+ * wait as serial_write() does.  With several VMs it is kept until the line is complete.
  */
 void console_output(struct vm *vm, uint8_t byte);
 

@@ -28,6 +28,7 @@ static void leave(enum host_exit status) __attribute__((noreturn));
 
 static void leave(enum host_exit status)
 {
+	serial_drain();
 	control_printf("@end status=%u", status);
 	host_exit(status);
 }

@@ -33,6 +33,9 @@ tests() {
 		tsc tsc 1 - -
 		tsc_adjust tsc_adjust 1 - -
 		realmode realmode 1 - -
+		sieve sieve 1 - -
+		debug debug 1 - -
+		emulator emulator 1 - -
 		setjmp setjmp 1 - -
 		hypercall hypercall 1 - -
 		syscall syscall 1 - -
