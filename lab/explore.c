@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lab/engine.h"
 
@@ -17,6 +18,7 @@
 #define RELEASE_ABOVE (64u << 20)
 #define BATCH_MAX     (2 * CHOICE_MAX)
 #define AHEAD         4u /* records between asking for memory and using it */
+#define BARRIER_SPINS 4096u
 #define SHARES        2u /* blocks that a worker has at the most while it waits for the world */
 
 _Static_assert(BLOCK_SIZE / (sizeof(struct record) + 8) <= SHARE_RECORDS_MAX, "a block is a share");
@@ -44,7 +46,6 @@ enum stop { STOP_NOT, STOP_FAILURE, STOP_TIME, STOP_MEMORY, STOP_RESTART, STOP_F
 
 /* Shared by all workers of a run. */
 struct run {
-	pthread_barrier_t barrier;
 	struct worker workers[JOBS_MAX];
 	struct table table;
 	uint64_t level_count __attribute__((aligned(128))); /* states added in this level */
@@ -61,8 +62,11 @@ struct run {
 	size_t memory_limit, memory_peak;
 	double path_seconds; /* CPU: of the slowest worker of each level, and between levels */
 	double deadline;
-	/* The best failure so far. */
+	uint32_t spins; /* of a worker that waits for the others */
+	uint32_t arrived __attribute__((aligned(128))), round;
+	pthread_cond_t all_here;
 	pthread_mutex_t lock;
+	/* The best failure so far. */
 	struct failure failure;
 	uint32_t failure_length;
 	uint64_t failure_parent;
@@ -368,10 +372,30 @@ static void print_progress(double start)
 	    (double)total(offsetof(struct worker, transition_count)) / (now - start) / 1e6);
 }
 
+/* Most come within microseconds of each other, and to be woken takes more. */
 static void wait_for_all(void)
 {
-	if (run->jobs > 1)
-		pthread_barrier_wait(&run->barrier);
+	uint32_t round = __atomic_load_n(&run->round, __ATOMIC_ACQUIRE);
+
+	if (run->jobs == 1)
+		return;
+	if (__atomic_add_fetch(&run->arrived, 1, __ATOMIC_ACQ_REL) == run->jobs) {
+		run->arrived = 0;
+		pthread_mutex_lock(&run->lock);
+		__atomic_store_n(&run->round, round + 1, __ATOMIC_RELEASE);
+		pthread_cond_broadcast(&run->all_here);
+		pthread_mutex_unlock(&run->lock);
+		return;
+	}
+	for (uint32_t i = 0; i < run->spins; i++) {
+		if (__atomic_load_n(&run->round, __ATOMIC_ACQUIRE) != round)
+			return;
+		__builtin_ia32_pause();
+	}
+	pthread_mutex_lock(&run->lock);
+	while (run->round == round)
+		pthread_cond_wait(&run->all_here, &run->lock);
+	pthread_mutex_unlock(&run->lock);
 }
 
 /* By all workers, between two barriers. */
@@ -464,8 +488,9 @@ static void run_init(const struct options *options, double deadline)
 	run->memory_limit = options->memory;
 	run->deadline = deadline;
 	run->queue_reserved = (options->memory / BLOCK_SIZE + 1) * BLOCK_SIZE;
-	pthread_barrier_init(&run->barrier, NULL, run->jobs);
+	pthread_cond_init(&run->all_here, NULL);
 	pthread_mutex_init(&run->lock, NULL);
+	run->spins = run->jobs <= (uint32_t)sysconf(_SC_NPROCESSORS_ONLN) ? BARRIER_SPINS : 0;
 	for (uint32_t i = 0; i < run->jobs; i++) {
 		for (uint32_t q = 0; q < 2; q++)
 			run->workers[i].queues[q].memory = memory_fresh(NULL, run->queue_reserved);
