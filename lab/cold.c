@@ -90,9 +90,7 @@ void cold_choose(void)
 	cold.range_count = 0;
 	find_owned();
 	for (uint32_t page = 0; page < PAGE_COUNT; page++) {
-		if (is_wholly_cold(page))
-			guard_page(ARENA->shared + page * PAGE_SIZE);
-		else
+		if (!is_wholly_cold(page) || !guard_page(ARENA->shared + page * PAGE_SIZE))
 			compare_page(page);
 	}
 }

@@ -332,7 +332,10 @@ uint32_t *parts_room(uint32_t count, uint32_t *offset);
 uint32_t parts_add(struct hash hash, struct part part);
 
 /* ---- guard.c: write-protected pages of the world ---- */
-void guard_page(const void *page);
+/* False: there are no guards. */
+bool guard_page(const void *page);
+/* From now on, for a debugger would stop at each. */
+void guard_never(void);
 bool guard_is_set(const void *address);
 void guard_open(const void *address);
 void guard_open_all(void);

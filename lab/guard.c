@@ -9,6 +9,7 @@
 _Static_assert(sizeof(struct arena) % PAGE_SIZE == 0, "whole pages");
 
 static bool is_set[PAGE_COUNT];
+static bool is_off;
 
 static void change(uint64_t page, int how)
 {
@@ -22,9 +23,16 @@ static uint64_t page_of(const void *address)
 	return ((uint64_t)address - ARENA_BASE) / PAGE_SIZE;
 }
 
-void guard_page(const void *page)
+void guard_never(void)
 {
-	change(page_of(page), PROT_READ);
+	is_off = true;
+}
+
+bool guard_page(const void *page)
+{
+	if (!is_off)
+		change(page_of(page), PROT_READ);
+	return !is_off;
 }
 
 bool guard_is_set(const void *address)

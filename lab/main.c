@@ -401,6 +401,7 @@ static int replay_id(struct command *command, const char *id)
 		return (int)status;
 	if (command->gdb)
 		return run_gdb(id);
+	guard_never();
 	weakenings_reset(replay.scenario);
 	for (uint32_t i = 0; replay.extra[i].how != LAB_STRONG; i++)
 		weakening_apply(replay.extra[i]);

@@ -150,9 +150,21 @@ static void gdb_gets_the_program_whatever_its_name(void **state)
 	check_call(&call);
 }
 
+/* Random walks do not find the word that its failure hangs on: the search has to be done again. */
+static void a_replay_learns_what_the_search_learned(void **state)
+{
+	static const struct call call = {
+	    "id=$(" LAB_PROGRAM " run self-constant-page | sed -n \"s/^replay.*'\\(.*\\)'/\\1/p\"); "
+	    LAB_PROGRAM " replay $id", "", STATUS_VIOLATED, "fails: the word is 1"};
+
+	(void)state;
+	check_call(&call);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_replay_learns_what_the_search_learned),
 	    cmocka_unit_test(broken_scenarios_have_their_own_status),
 	    cmocka_unit_test(gdb_gets_the_program_whatever_its_name),
 	    cmocka_unit_test(bad_input_has_its_line_and_status),
