@@ -12,6 +12,7 @@ const char guest_name[] = "lapic_timer";
 #define PERIOD_COUNT      20u
 #define TOLERANCE_PERCENT 3u
 #define WINDOW_MS         5u
+#define TSC_COUNT         1000000u
 
 struct divider {
 	uint32_t tdcr;
@@ -123,6 +124,18 @@ static void check_one_shot(void)
 	}
 }
 
+/* Programs take it that a count lasts no less than a tick of the TSC: no processor's timer is faster. */
+static void check_against_tsc(void)
+{
+	uint64_t begin = rdtsc();
+	bool has_come;
+
+	start(APIC_LVT_TIMER_ONE_SHOT, APIC_TDCR_1, TSC_COUNT);
+	has_come = WAIT_UNTIL(taken_count, TIMEOUT_MS);
+	check(has_come && rdtsc() - begin >= TSC_COUNT, "%u counts in %lu ticks of the TSC", TSC_COUNT,
+	    rdtsc() - begin);
+}
+
 static void check_periodic(void)
 {
 	uint32_t begin = pm_timer_read();
@@ -191,6 +204,7 @@ static void check_all(const char *mode)
 	print("mode %s\n", mode);
 	check_dividers();
 	check_one_shot();
+	check_against_tsc();
 	check_periodic();
 	check_restart_and_mask();
 	check_monotonic();

@@ -112,7 +112,7 @@ boots() {
 
 # Every mode at least once, Linux in the fastest. Bochs boots slowly: many guests to one boot.
 bochs() {
-	local some="firmware:1 self_ipi:1 tpr:1 lapic_timer:1 tsc_deadline:1 extint_pic:1 invalid_state:1 pae:1"
+	local some="firmware:1 self_ipi:1 tpr:1 lapic_timer:1 tsc_deadline:1 extint_pic:1 invalid_state:1 pae:1 debug:1"
 	local more="cli_spin:4 fault_storm:2 hlt_pending:2 nmi:2 level_ioapic:2 ipi_storm:2 apic_fuzz:1:seed=1"
 	local moving="ipi_storm:4:rounds=30 soak:4:total=6000"
 	local mode

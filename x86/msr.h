@@ -113,7 +113,9 @@
 
 /* Debug registers (SDM vol. 3, "Debug Registers"). */
 #define DR6_FIXED 0xffff0ff0ull
+#define DR6_TRAPS 0xfull /* B0 to B3 */
 #define DR6_BS    (1ull << 14)
+#define DR7_GD    (1ull << 13)
 #define DR7_FIXED 0x400ull
 
 /* XCR0 (SDM vol. 1, "XSAVE-Supported Features"). */

@@ -187,6 +187,9 @@ void exit_inject(struct vcpu *vcpu, uint8_t vector);              /* without an 
 void exit_inject_error(struct vcpu *vcpu, uint8_t vector, uint32_t error);
 void exit_inject_page_fault(struct vcpu *vcpu, uint64_t linear, uint32_t error);
 
+/* Causes that go into DR6 before #DB is queued: what delivery by the processor does to DR6 and DR7. */
+void exit_note_debug(struct vcpu *vcpu, uint64_t causes);
+
 /* Stop the VM with "error: <text>". */
 void exit_stop(struct vcpu *vcpu, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -51,10 +51,20 @@ void exit_stop(struct vcpu *vcpu, const char *format, ...)
 	vm_stop(vcpu->vm, VM_STOP_ERROR, 1, text);
 }
 
+/* VMX leaves both to whoever injects (SDM vol. 3, "Architectural State Before a VM Exit"). */
+void exit_note_debug(struct vcpu *vcpu, uint64_t causes)
+{
+	struct vmcb *vmcb = vcpu_vmcb(vcpu);
+
+	vmcb->dr6 = (vmcb->dr6 & ~DR6_TRAPS) | causes;
+	vmcb->dr7 &= ~DR7_GD;
+	vcpu->entry_work |= VCPU_WORK_DEBUG;
+}
+
 /* The single-step trap behind an emulated instruction. */
 static void end_step(struct vcpu *vcpu)
 {
-	vcpu_vmcb(vcpu)->dr6 |= DR6_BS;
+	exit_note_debug(vcpu, DR6_BS);
 	if (!ph_vcpu_exception_exit(vcpu->ph, VECTOR_DB))
 		exit_inject(vcpu, VECTOR_DB);
 }

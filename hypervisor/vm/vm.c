@@ -16,8 +16,8 @@
 #include "hypervisor/vm/vcpu.h"
 #include "hypervisor/vm/vendor.h"
 
-/* Input clock of the guests' APIC timers. */
-#define APIC_TIMER_KHZ 1000000u
+/* Input clock of the guests' APIC timers; no faster than the TSC, as no processor's is. */
+#define APIC_TIMER_KHZ_MAX 1000000u
 
 static struct vm *vms[VM_MAX];
 static uint32_t created_count; /* atomic: published after vms[] */
@@ -71,7 +71,7 @@ static int make_ph(struct vm *vm)
 	    .platform = platform_table(),
 	    .vcpu_count = vm->cpu_count,
 	    .tsc_khz = vm->tsc_khz,
-	    .apic_timer_khz = APIC_TIMER_KHZ,
+	    .apic_timer_khz = vm->tsc_khz < APIC_TIMER_KHZ_MAX ? vm->tsc_khz : APIC_TIMER_KHZ_MAX,
 	    .extended_dest_id = false,
 	    .directed_eoi = false,
 	};

@@ -92,6 +92,7 @@ enum gpr {
 #define VCPU_WORK_TIMER    2u
 #define VCPU_WORK_LAUNCH   4u /* the entry after a VMCLEAR */
 #define VCPU_WORK_LAUNCHED 8u /* the one after that */
+#define VCPU_WORK_DEBUG    16u /* exit_note_debug() */
 
 /* One virtual CPU.  Everything here belongs to its own thread unless a comment says otherwise. */
 struct vcpu {

@@ -104,7 +104,7 @@ static void prepare_exception(struct vcpu *vcpu, struct vmcb *vmcb)
 	vmcb->exit_code = VMEXIT_EXCEPTION(vector);
 	vmcb->exit_info_1 = vmcs_read(VMCS_EXIT_INTR_ERROR);
 	if (vector == VECTOR_DB)
-		vmcb->dr6 |= vmcs_read(VMCS_EXIT_QUALIFICATION) & DEBUG_BITS;
+		exit_note_debug(vcpu, vmcs_read(VMCS_EXIT_QUALIFICATION) & DEBUG_BITS);
 	/* INT1 is a trap, and exits before it is done. */
 	if ((info & INTR_INFO_TYPE_MASK) == INTR_INFO_PRIV_EXCEPTION)
 		vmcb->rip = vmcb->next_rip;

@@ -33,6 +33,9 @@ static __attribute__((noinline)) void entry_work(struct vcpu *vcpu)
 		invvpid(vcpu->vmx->vpid);
 	if (work & VCPU_WORK_TIMER)
 		vmx_timer_set(vcpu);
+	/* The handlers' copy of DR7 is not kept up. */
+	if (work & VCPU_WORK_DEBUG)
+		vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~DR7_GD);
 }
 
 /* ---- Entry ----------------------------------------------------------------------------------- */
