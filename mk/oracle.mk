@@ -18,6 +18,14 @@ ORACLE_KVM_REPLAY := $(BUILD)/asan/tests/oracle/kvm_replay
 $(ORACLE_KVM_REPLAY): $(call objects,asan,tests/oracle/kvm_replay.c $(ORACLE_KVM_SIDE) $(CORE_SOURCES))
 	$(Q)$(CC) $(CFLAGS_asan) $^ -o $@
 
+define oracle_unit_test
+$(BUILD)/$(1)/tests/unit/oracle_steps: $$(call objects,$(1),tests/unit/oracle_steps.c tests/oracle/kvm_steps.c)
+	$$(Q)$$(CC) $$(CFLAGS_$(1)) $$^ -lcmocka -o $$@
+endef
+$(foreach p,host asan,$(eval $(call oracle_unit_test,$(p))))
+UNIT_TESTS += $(BUILD)/host/tests/unit/oracle_steps
+ASAN_TESTS += $(BUILD)/asan/tests/unit/oracle_steps
+
 # For mk/mutation.mk.
 $(MUTATION)/kvm_records: $(call objects,mutation,tests/oracle/kvm_replay.c $(ORACLE_KVM_SIDE))
 

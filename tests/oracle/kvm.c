@@ -76,13 +76,9 @@ static void begin(const struct shape *shape)
 	struct reading all = reading_all(shape);
 
 	memset(&comparison.theirs, 0, sizeof(comparison.theirs));
-	memset(&comparison.ours, 0, sizeof(comparison.ours));
-	comparison.shape = *shape;
-	comparison.is_failed = false;
 	kvm_make(shape);
 	kvm_read(&all, &comparison.theirs);
-	core_make(shape, &comparison.theirs);
-	comparison.before = comparison.theirs;
+	compare_begin(&comparison, shape);
 	if (record)
 		record_begin();
 }

@@ -77,7 +77,8 @@ enum ioapic_cell {
 #define CELL_RESULT (CELL_PIC + PIC_CELLS) /* what the step gave */
 #define CELL_COUNT  (CELL_RESULT + 1)
 
-#define RESULT_GP UINT64_MAX
+#define RESULT_GP   UINT64_MAX
+#define RESULT_LOST (UINT64_MAX - 1) /* KVM's vCPU did not come to the end of the step */
 
 struct state {
 	uint64_t cell[CELL_COUNT];
@@ -101,7 +102,7 @@ static inline uint64_t state_reg(const struct state *state, uint32_t vcpu, uint3
 /* Which cells are read and compared after a step. */
 struct reading {
 	uint8_t registers; /* of these vCPUs */
-	uint8_t others;    /* BASE, WAITS, START, NMI, SMI of these */
+	uint8_t events;    /* BASE, WAITS, START, NMI, SMI of these */
 	bool ioapic;
 	bool pics;
 };
@@ -117,8 +118,8 @@ bool step_applies(const struct shape *shape, const struct step *step, const stru
 /* Does KVM's vCPU have to run for it? */
 bool step_needs_guest(const struct step *step, const struct state *state);
 /*
- * What is compared after the step, which is the index-th of its sequence: everything that it can
- * have changed by the manuals, and after every 16th step everything.
+ * What is compared after the step, which is the index-th of its sequence: every register; events
+ * and IA32_APIC_BASE if it can have sent one or written it, and after every 16th step.
  */
 struct reading step_reading(
     const struct shape *shape, const struct step *step, const struct state *before, uint32_t index);
@@ -175,6 +176,7 @@ struct difference_case {
 	const struct state *before; /* the oracle's state before the step */
 	const struct state *after;  /* and behind it */
 	const struct state *core;   /* core's state behind it */
+	const uint64_t *routes;     /* of the GSIs, before the step */
 	uint32_t cell;
 	uint32_t vcpu; /* of the cell, or UINT32_MAX */
 	uint32_t reg;  /* register offset of the cell, or UINT32_MAX */
@@ -188,6 +190,7 @@ uint64_t cell_mask(const struct state *state, uint32_t cell);
 
 struct comparison {
 	struct shape shape;
+	uint64_t routes[ORACLE_GSIS];
 	struct state theirs; /* the oracle's, as read last */
 	struct state before;
 	struct state ours;
@@ -202,6 +205,8 @@ struct comparison {
 	struct step found_step;
 };
 
+/* With theirs in place, and what the sides are made of. */
+void compare_begin(struct comparison *comparison, const struct shape *shape);
 /* Compare after a step that both sides have taken; theirs is the oracle's state by then. */
 void compare_step(
     struct comparison *comparison, const struct step *step, const struct reading *reading);

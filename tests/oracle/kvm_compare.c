@@ -25,6 +25,7 @@ static struct difference_case make_case(
 	    .before = &comparison->before,
 	    .after = &comparison->theirs,
 	    .core = &comparison->ours,
+	    .routes = comparison->routes,
 	    .cell = cell,
 	    .vcpu = UINT32_MAX,
 	    .reg = UINT32_MAX,
@@ -42,7 +43,7 @@ static struct difference_case make_case(
 static void add_part(struct reading *parts, uint32_t cell)
 {
 	if (cell < CELL_IOAPIC)
-		parts->registers = parts->others |= (uint8_t)(1u << cell / VCPU_CELLS);
+		parts->registers = parts->events |= (uint8_t)(1u << cell / VCPU_CELLS);
 	else if (cell < CELL_PIC)
 		parts->ioapic = true;
 	else if (cell < CELL_RESULT)
@@ -94,6 +95,17 @@ static void put_parts(struct comparison *comparison, const struct reading *parts
 		comparison->put(parts, &comparison->ours);
 }
 
+void compare_begin(struct comparison *comparison, const struct shape *shape)
+{
+	comparison->shape = *shape;
+	for (uint32_t gsi = 0; gsi < ORACLE_GSIS; gsi++)
+		comparison->routes[gsi] = route_default(gsi);
+	memset(&comparison->ours, 0, sizeof(comparison->ours));
+	comparison->before = comparison->theirs;
+	comparison->is_failed = false;
+	core_make(shape, &comparison->theirs);
+}
+
 void compare_step(
     struct comparison *comparison, const struct step *step, const struct reading *reading)
 {
@@ -105,10 +117,12 @@ void compare_step(
 		compare_cells(comparison, step, reading_part(reading, i), &parts);
 	if (comparison->is_failed)
 		return;
+	if (step->op == 'g')
+		comparison->routes[step->where % ORACLE_GSIS] = step->value;
 	if (parts.registers || parts.ioapic || parts.pics)
 		put_parts(comparison, &parts);
 	touched.registers |= parts.registers;
-	touched.others |= parts.others;
+	touched.events |= parts.events;
 	for (uint32_t i = 0; i < READING_PARTS; i++) {
 		struct cells cells = reading_part(&touched, i);
 

@@ -243,7 +243,7 @@ static void read_pics(uint64_t *cells)
 		cells[i] = ((const uint8_t *)pics)[i];
 }
 
-static void read_others(uint32_t vcpu, uint64_t *cells)
+static void read_events(uint32_t vcpu, uint64_t *cells)
 {
 	cells[VCPU_WAITS] = world.vcpus[vcpu].is_waiting;
 	cells[VCPU_START] = world.vcpus[vcpu].start_vector;
@@ -255,8 +255,8 @@ static void read_others(uint32_t vcpu, uint64_t *cells)
 void core_read(const struct reading *reading, struct state *state)
 {
 	for (uint32_t i = 0; i < shape.vcpu_count; i++) {
-		if (reading->others >> i & 1)
-			read_others(i, state->cell + i * VCPU_CELLS);
+		if (reading->events >> i & 1)
+			read_events(i, state->cell + i * VCPU_CELLS);
 		if (reading->registers >> i & 1)
 			read_registers(i, state->cell + i * VCPU_CELLS);
 	}

@@ -83,12 +83,76 @@ static bool is_eoi(const struct difference_case *c)
 	return c->step->where == APIC_EOI && (c->step->op == 'W' || c->step->op == 'w');
 }
 
-/* The delivery mode of an IPI or an MSI; a line's may be any. */
+/* An IPI, an MSI, or what the pin of a line sends. */
+struct message {
+	uint32_t vector, delivery, destination;
+	bool is_logical, is_redirectable;
+};
+
+static struct message ipi_of(const struct difference_case *c)
+{
+	uint32_t low = (uint32_t)c->step->value;
+	bool is_wide = c->step->op == 'W';
+
+	return (struct message){
+	    .vector = low & 0xff,
+	    .delivery = icr_delivery(c),
+	    .destination = is_wide ? (uint32_t)(c->step->value >> 32)
+	                           : (uint32_t)state_reg(c->before, c->step->vcpu, APIC_ICR2) >> 24,
+	    .is_logical = low & APIC_ICR_LOGICAL,
+	};
+}
+
+static struct message msi_of(uint64_t address, uint32_t data)
+{
+	return (struct message){
+	    .vector = data & 0xff,
+	    .delivery = data >> 8 & 7,
+	    .destination = (uint32_t)address >> MSI_ADDRESS_DEST_SHIFT & 0xff,
+	    .is_logical = address & MSI_ADDRESS_LOGICAL,
+	    .is_redirectable = address & MSI_ADDRESS_REDIRECT,
+	};
+}
+
+static struct message pin_message_of(uint64_t entry)
+{
+	return (struct message){
+	    .vector = entry & 0xff,
+	    .delivery = entry >> IOAPIC_RTE_DELIVERY_SHIFT & 7,
+	    .destination = (uint32_t)(entry >> IOAPIC_RTE_DEST_SHIFT) & 0xff,
+	    .is_logical = entry & IOAPIC_RTE_LOGICAL,
+	};
+}
+
+/* False: the step sends no single message; IOAPIC pins may send by an EOI or a write. */
+static bool message_of(const struct difference_case *c, struct message *message)
+{
+	struct route route;
+
+	if (is_icr(c)) {
+		*message = ipi_of(c);
+		return true;
+	}
+	if (c->step->op == 'm') {
+		*message = msi_of(c->step->value, c->step->where);
+		return true;
+	}
+	route = route_of(c->step->op == 'l' ? c->routes[c->step->where % ORACLE_GSIS] : ROUTE_NONE);
+	if (route.type == ROUTE_MSI)
+		*message = msi_of(route.address, route.data);
+	else if (route.type == ROUTE_PINS && route.ioapic_pin >= 0)
+		*message = pin_message_of(c->before->cell[CELL_IOAPIC + (uint32_t)route.ioapic_pin]);
+	else
+		return false;
+	return true;
+}
+
+/* Of one message; what pins send by an EOI or a write is taken for fixed. */
 static uint32_t message_delivery(const struct difference_case *c)
 {
-	if (is_icr(c))
-		return icr_delivery(c);
-	return c->step->op == 'm' ? c->step->where >> 8 & 7 : APIC_DELIVERY_FIXED;
+	struct message message;
+
+	return message_of(c, &message) ? message.delivery : APIC_DELIVERY_FIXED;
 }
 
 /* IRR, TMR, or an event: what a message can do to its target. */
@@ -115,28 +179,30 @@ static bool is_acceptance(const struct difference_case *c)
 	       differing(c) == IOAPIC_RTE_REMOTE_IRR;
 }
 
-static bool has_lowest_entry(const struct difference_case *c)
+/* In this word of IRR or TMR, the bits of vectors that pins send in this delivery mode. */
+static uint64_t bits_of_pins(const struct difference_case *c, uint32_t delivery)
+{
+	uint64_t bits = 0;
+
+	for (uint32_t pin = 0; pin < ORACLE_PINS; pin++) {
+		uint64_t entry = c->after->cell[CELL_IOAPIC + pin];
+
+		if ((entry >> IOAPIC_RTE_DELIVERY_SHIFT & 7) == delivery &&
+		    (entry & 0xff) / 32 == (c->reg >> 4 & 7))
+			bits |= 1ull << entry % 32;
+	}
+	return bits;
+}
+
+static bool has_entry_of(const struct difference_case *c, uint32_t delivery)
 {
 	for (uint32_t pin = 0; pin < ORACLE_PINS; pin++) {
 		uint64_t entry = c->after->cell[CELL_IOAPIC + pin];
 
-		if ((entry >> IOAPIC_RTE_DELIVERY_SHIFT & 7) == APIC_DELIVERY_LOWEST)
+		if ((entry >> IOAPIC_RTE_DELIVERY_SHIFT & 7) == delivery)
 			return true;
 	}
 	return false;
-}
-
-/* A message for one of several CPUs. */
-static bool is_to_lowest(const struct difference_case *c)
-{
-	if (is_icr(c))
-		return icr_delivery(c) == APIC_DELIVERY_LOWEST;
-	if (c->step->op == 'm')
-		return c->step->value & MSI_ADDRESS_REDIRECT ||
-		       (c->step->where >> 8 & 7) == APIC_DELIVERY_LOWEST;
-	if (c->step->op == 'l' && c->step->where >= ORACLE_PINS)
-		return true; /* an MSI route, of any kind */
-	return is_ioapic_step(c) && has_lowest_entry(c);
 }
 
 /* ---- The table ----------------------------------------------------------------------------- */
@@ -163,6 +229,42 @@ static bool has_no_error_interrupt(const struct difference_case *c)
 	return (is_irr(c->reg) || is_tmr(c->reg)) && !(differing(c) & ~error_bit(c));
 }
 
+/* How many CPUs have the vector requested that had not, in this state. */
+static uint32_t arrival_count(
+    const struct difference_case *c, const struct state *state, uint32_t vector)
+{
+	uint32_t reg = APIC_IRR + vector / 32 * 16, count = 0;
+
+	for (uint32_t i = 0; i < c->shape->vcpu_count; i++)
+		count += (uint32_t)(state_reg(state, i, reg) & ~state_reg(c->before, i, reg)) >>
+		             vector % 32 &
+		         1;
+	return count;
+}
+
+static bool is_for_lowest(const struct message *message)
+{
+	return message->delivery == APIC_DELIVERY_LOWEST || message->is_redirectable;
+}
+
+/* Is it the message's own bit of IRR or TMR that differs? */
+static bool is_own_bit(const struct difference_case *c, const struct message *message)
+{
+	uint64_t own = (c->reg >> 4 & 7) == message->vector / 32 ? 1ull << message->vector % 32 : 0;
+
+	return (is_irr(c->reg) || is_tmr(c->reg)) && !(differing(c) & ~(own | error_bit(c)));
+}
+
+/* Even behind a shorthand. */
+static bool sends_lowest_broadcast_to_all(const struct difference_case *c)
+{
+	struct message message;
+
+	return message_of(c, &message) && is_for_lowest(&message) && !message.is_logical &&
+	       message.destination == 0xff && is_own_bit(c, &message) &&
+	       arrival_count(c, c->core, message.vector) <= 1;
+}
+
 static bool accepts_low_vectors(const struct difference_case *c)
 {
 	return (c->reg == APIC_IRR || c->reg == APIC_TMR) &&
@@ -174,7 +276,7 @@ static bool sends_any_mode_by_shorthand(const struct difference_case *c)
 	return is_icr(c) && icr_delivery(c) != APIC_DELIVERY_FIXED &&
 	       (icr_shorthand(c) == APIC_SHORTHAND_SELF ||
 	           icr_shorthand(c) == APIC_SHORTHAND_ALL) &&
-	       c->vcpu != UINT32_MAX;
+	       is_arrival(c);
 }
 
 static bool has_level_ipis(const struct difference_case *c)
@@ -185,19 +287,34 @@ static bool has_level_ipis(const struct difference_case *c)
 
 static bool takes_deassert_for_interrupt(const struct difference_case *c)
 {
-	return c->step->op == 'm' && c->vcpu != UINT32_MAX &&
+	return c->step->op == 'm' && is_arrival(c) &&
 	       (c->step->where & (MSI_DATA_LEVEL | MSI_DATA_ASSERT)) == MSI_DATA_LEVEL;
 }
 
 static bool chooses_lowest_by_vector(const struct difference_case *c)
 {
-	return is_to_lowest(c) && (is_irr(c->reg) || is_tmr(c->reg) || is_acceptance(c));
+	struct message message;
+
+	if (message_of(c, &message) && is_acceptance(c))
+		return message.delivery == APIC_DELIVERY_LOWEST;
+	if (message_of(c, &message))
+		return is_for_lowest(&message) && is_own_bit(c, &message) &&
+		       arrival_count(c, c->core, message.vector) <= 1 &&
+		       arrival_count(c, c->after, message.vector) <= 1;
+	if (!is_ioapic_step(c))
+		return false;
+	if (is_acceptance(c))
+		return has_entry_of(c, APIC_DELIVERY_LOWEST);
+	return (is_irr(c->reg) || is_tmr(c->reg)) &&
+	       !(differing(c) & ~(bits_of_pins(c, APIC_DELIVERY_LOWEST) | error_bit(c)));
 }
 
 static bool redirects_any_mode(const struct difference_case *c)
 {
-	return (c->step->op == 'm' || c->step->op == 'l') && is_to_lowest(c) &&
-	       c->vcpu != UINT32_MAX && (c->cell % VCPU_CELLS >= VCPU_BASE || c->reg != UINT32_MAX);
+	struct message message;
+
+	return message_of(c, &message) && message.is_redirectable &&
+	       message.delivery > APIC_DELIVERY_LOWEST && is_arrival(c);
 }
 
 static bool loses_low_tpr(const struct difference_case *c)
@@ -300,12 +417,38 @@ static bool is_mixed(const struct difference_case *c)
 
 static bool routes_mixed_modes_by_map(const struct difference_case *c)
 {
-	return (is_icr(c) || c->step->op == 'm' || is_ioapic_step(c)) && is_mixed(c) &&
-	       is_arrival(c);
+	struct message message;
+
+	if (!is_mixed(c) || !is_arrival(c))
+		return false;
+	if (message_of(c, &message))
+		return message.is_logical || message.destination == 0xff ||
+		       message.destination == UINT32_MAX;
+	return is_ioapic_step(c);
 }
 
 /* Bytes of struct kvm_pic_state. */
 #define PIC_SPECIAL_MASK 8u
+
+/* Registers of an 8259 in which a request, an acknowledgement or an EOI shows. */
+static bool is_pic_request(const struct difference_case *c)
+{
+	const uint32_t bytes = 1u << 1 | 1u << 3 | 1u << 4 | 1u << 7; /* IRR, ISR, rotation, poll */
+
+	return c->cell >= CELL_PIC && c->cell < CELL_RESULT &&
+	       bytes >> (c->cell - CELL_PIC) % 16 & 1;
+}
+
+/* ... and what a CPU takes or reads instead. */
+static bool is_pic_effect(const struct difference_case *c)
+{
+	if (c->cell == CELL_RESULT)
+		return strchr("iC", c->step->op);
+	if (c->step->op == 'i' && c->vcpu == c->step->vcpu)
+		return is_irr(c->reg) || c->reg == APIC_PPR ||
+		       (c->reg >= APIC_ISR && c->reg < APIC_TMR);
+	return is_pic_request(c);
+}
 
 static uint64_t pic_byte(const struct state *state, uint32_t chip, uint32_t byte)
 {
@@ -319,8 +462,7 @@ static bool has_no_special_mask(const struct difference_case *c)
 	for (uint32_t chip = 0; chip < 2; chip++)
 		is_set |= pic_byte(c->before, chip, PIC_SPECIAL_MASK) ||
 		          pic_byte(c->core, chip, PIC_SPECIAL_MASK);
-	return is_set &&
-	       ((c->cell >= CELL_PIC && c->cell < CELL_RESULT) || strchr("iC", c->step->op));
+	return is_set && is_pic_effect(c);
 }
 
 static bool keeps_much_over_icw1(const struct difference_case *c)
@@ -406,7 +548,7 @@ static bool requests_while_programmed(const struct difference_case *c)
 	bool is_awaiting =
 	    pic_byte(c->before, 0, PIC_INIT_STATE) || pic_byte(c->before, 1, PIC_INIT_STATE);
 
-	return is_awaiting && (c->step->op == 'i' || c->cell >= CELL_PIC);
+	return is_awaiting && is_pic_effect(c);
 }
 
 /* In xAPIC mode, the bits that name the CPU in its model. */
@@ -439,8 +581,7 @@ static bool finds_logical_by_one_bit(const struct difference_case *c)
 
 static bool lets_all_past_the_slave(const struct difference_case *c)
 {
-	return pic_byte(c->before, 0, PIC_FULLY_NESTED) &&
-	       (c->step->op == 'i' || c->cell >= CELL_PIC);
+	return pic_byte(c->before, 0, PIC_FULLY_NESTED) && is_pic_effect(c);
 }
 
 #define PIC_POLL 7u
@@ -453,8 +594,10 @@ static bool polls_after_another_ocw3(const struct difference_case *c)
 
 static bool starts_by_msi(const struct difference_case *c)
 {
-	return (c->step->op == 'l' || message_delivery(c) == APIC_DELIVERY_STARTUP) && !is_icr(c) &&
-	       c->vcpu != UINT32_MAX &&
+	struct message message;
+
+	return !is_icr(c) && message_of(c, &message) &&
+	       message.delivery == APIC_DELIVERY_STARTUP && c->vcpu != UINT32_MAX &&
 	       (c->cell % VCPU_CELLS == VCPU_WAITS || c->cell % VCPU_CELLS == VCPU_START);
 }
 
@@ -480,6 +623,19 @@ static bool resends_edges_at_eoi(const struct difference_case *c)
 			return true;
 	}
 	return false;
+}
+
+#define TIMER_MODE_RESERVED APIC_LVT_TIMER_MASK
+
+static bool counts_in_the_reserved_mode(const struct difference_case *c)
+{
+	uint64_t before, after;
+
+	if (c->vcpu != c->step->vcpu || (c->reg != APIC_TMICT && c->reg != APIC_TMCCT))
+		return false;
+	before = state_reg(c->before, c->vcpu, APIC_LVT_TIMER) & APIC_LVT_TIMER_MASK;
+	after = state_reg(c->after, c->vcpu, APIC_LVT_TIMER) & APIC_LVT_TIMER_MASK;
+	return before == TIMER_MODE_RESERVED || after == TIMER_MODE_RESERVED;
 }
 
 const struct difference differences[] = {
@@ -540,6 +696,12 @@ const struct difference differences[] = {
         "SDM vol. 3, \"Lowest Priority Delivery Mode\": by the arbitration priority; core/ counts "
         "by vector among those that tie",
         chooses_lowest_by_vector},
+    {"the timer counts in mode 3", "SDM vol. 3, \"Local Vector Table\": reserved; core/ stops it",
+        counts_in_the_reserved_mode},
+    {"a message of lowest priority for physical ID 0xff goes to all",
+        "SDM vol. 3, \"Physical Destination Mode\": not supported, and software must not; core/ "
+        "chooses one as always",
+        sends_lowest_broadcast_to_all},
     {"a redirectable MSI goes to one CPU in every delivery mode",
         "SDM vol. 3, \"Message Address Register Format\": the hint is for fixed and "
         "lowest-priority "

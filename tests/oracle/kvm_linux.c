@@ -351,7 +351,7 @@ static uint64_t run_code(const struct step *step, uint32_t code, uint32_t msr)
 	bool is_interrupt;
 
 	if (!run_guest(step->vcpu, regs, &value, &is_interrupt))
-		return 0;
+		return RESULT_LOST;
 	if (is_interrupt)
 		return step->op == 'i'      ? 0x100 | value
 		       : value == VECTOR_GP ? RESULT_GP
@@ -599,7 +599,7 @@ void kvm_read(const struct reading *reading, struct state *state)
 	for (uint32_t i = 0; i < shape.vcpu_count; i++) {
 		uint64_t *cells = state->cell + i * VCPU_CELLS;
 
-		if (reading->others >> i & 1) {
+		if (reading->events >> i & 1) {
 			read_waiting(i, cells);
 			read_events(i, cells);
 			cells[VCPU_BASE] = msr_read(i, MSR_APIC_BASE);

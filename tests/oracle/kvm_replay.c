@@ -31,16 +31,15 @@ static void read_changes(const char *text)
 static void run_begin(const char *line)
 {
 	unsigned count = 1, step = 1, wide = 0;
+	struct shape shape;
 
 	sscanf(line, "vm %u %u %u", &count, &step, &wide);
-	comparison.shape = (struct shape){.vcpu_count = count % (ORACLE_VCPU_MAX + 1),
+	shape = (struct shape){.vcpu_count = count % (ORACLE_VCPU_MAX + 1),
 	    .apic_id_step = step,
 	    .wide_ids = wide != 0};
 	memset(&comparison.theirs, 0, sizeof(comparison.theirs));
-	memset(&comparison.ours, 0, sizeof(comparison.ours));
 	read_changes(line);
-	core_make(&comparison.shape, &comparison.theirs);
-	comparison.before = comparison.theirs;
+	compare_begin(&comparison, &shape);
 }
 
 /* "17 W0 80f 1ff 0 f=1ff": index, step, result, changes. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FULL_EVERY        16u
+#define EVENTS_EVERY      16u
 #define MSI_DATA_DELIVERY 8
 
 /* ---- What a step needs and touches --------------------------------------------------------- */
@@ -38,6 +38,11 @@ static int highest(const struct state *state, uint32_t vcpu, uint32_t reg)
 	return -1;
 }
 
+static bool is_event(uint32_t delivery)
+{
+	return delivery > APIC_DELIVERY_LOWEST;
+}
+
 /* KVM asks the IOAPIC which vectors concern it when the vCPU is about to run, so it must. */
 static bool ends_level(const struct step *step, const struct state *state)
 {
@@ -53,12 +58,31 @@ bool step_needs_guest(const struct step *step, const struct state *state)
 	return strchr("wrBioucC", step->op) || ends_level(step, state);
 }
 
+/* Does the EOI of a level end the vector of an edge-triggered pin whose message is an event?  KVM
+ * sends that again (resends_edges_at_eoi()). */
+static bool resends_event(const struct step *step, const struct state *state)
+{
+	int vector = highest(state, step->vcpu, APIC_ISR);
+
+	for (uint32_t pin = 0; ends_level(step, state) && pin < ORACLE_PINS; pin++) {
+		uint64_t entry = state->cell[CELL_IOAPIC + pin];
+
+		if ((int)(entry & IOAPIC_RTE_VECTOR_MASK) == vector &&
+		    !(entry & (IOAPIC_RTE_LEVEL | IOAPIC_RTE_MASKED)) &&
+		    is_event(entry >> IOAPIC_RTE_DELIVERY_SHIFT & 7))
+			return true;
+	}
+	return false;
+}
+
 /* An NMI, SMI or INIT of the vCPU that sends it would meet the guest in the middle of the step. */
-static bool stops_itself(const struct step *step)
+static bool stops_itself(const struct step *step, const struct state *state)
 {
 	uint32_t delivery = (uint32_t)step->value >> APIC_ICR_DELIVERY_SHIFT & 7;
 
-	return step->op == 'w' && step->where == APIC_ICR && delivery > APIC_DELIVERY_LOWEST &&
+	if (resends_event(step, state))
+		return true;
+	return step->op == 'w' && step->where == APIC_ICR && is_event(delivery) &&
 	       ((uint32_t)step->value & APIC_ICR_SHORTHAND_MASK) >> APIC_ICR_SHORTHAND_SHIFT !=
 	           APIC_SHORTHAND_OTHERS;
 }
@@ -90,7 +114,7 @@ bool step_applies(const struct shape *shape, const struct step *step, const stru
 {
 	if (step->vcpu >= shape->vcpu_count || !strchr(STEP_LETTERS, step->op))
 		return false;
-	if (step_needs_guest(step, state) && (is_waiting(state, step->vcpu) || stops_itself(step)))
+	if (step_needs_guest(step, state) && (is_waiting(state, step->vcpu) || stops_itself(step, state)))
 		return false;
 	if (is_odd_elcr(step, state) || is_odd_image(step, state))
 		return false;
@@ -107,69 +131,30 @@ struct reading reading_all(const struct shape *shape)
 	return (struct reading){all, all, true, true};
 }
 
-/* Does it concern the routing of others' messages, or let a level go that has waited? */
-static bool is_identity(const struct step *step)
+/* Can it send an NMI, an SMI, INIT or a start-up IPI, or change IA32_APIC_BASE? */
+static bool may_send_event(const struct step *step, const struct state *before)
 {
-	return step->where == APIC_SVR || step->where == APIC_ID || step->where == APIC_LDR ||
-	       step->where == APIC_DFR;
-}
-
-static bool is_event(uint32_t delivery)
-{
-	return delivery > APIC_DELIVERY_LOWEST;
-}
-
-static struct reading register_reading(
-    const struct step *step, const struct reading *all, const struct state *before)
-{
-	struct reading own = {.registers = (uint8_t)(1u << step->vcpu)};
-	bool is_write = step->op == 'W' || step->op == 'w';
-
-	if (step->where == APIC_ICR && is_write) {
-		own.registers = all->registers;
-		if (is_event((uint32_t)step->value >> APIC_ICR_DELIVERY_SHIFT & 7))
-			own.others = all->others;
-	} else if (is_write && ends_level(step, before)) {
-		own = *all;
-		own.pics = false;
-	} else if (is_write && is_identity(step)) {
-		own.registers = all->registers;
-		own.ioapic = true;
+	switch (step->op) {
+	case 'm':
+		return is_event(step->where >> MSI_DATA_DELIVERY & 7);
+	case 'W':
+	case 'w':
+		return ends_level(step, before) ||
+		       (step->where == APIC_ICR &&
+		           is_event((uint32_t)step->value >> APIC_ICR_DELIVERY_SHIFT & 7));
+	default: /* an INIT that waited for an APIC is taken when it is enabled */
+		return strchr("lB", step->op);
 	}
-	return own;
 }
 
 struct reading step_reading(
     const struct shape *shape, const struct step *step, const struct state *before, uint32_t index)
 {
 	struct reading reading = reading_all(shape);
-	uint8_t own = (uint8_t)(1u << step->vcpu);
 
-	if (index % FULL_EVERY == FULL_EVERY - 1)
-		return reading;
-	switch (step->op) {
-	case 'm':
-		reading.ioapic = reading.pics = false;
-		if (!is_event(step->where >> MSI_DATA_DELIVERY & 7))
-			reading.others = 0;
-		return reading;
-	case 'o':
-	case 'O':
-		return (struct reading){reading.registers, 0, true, false};
-	case 'u':
-	case 'g':
-		return (struct reading){own, 0, true, false};
-	case 'i':
-	case 'c':
-	case 'C':
-	case 'P':
-		return (struct reading){own, 0, false, true};
-	case 'l':
-	case 'B':
-		return reading;
-	default: /* W w R r p */
-		return register_reading(step, &reading, before);
-	}
+	if (index % EVENTS_EVERY != EVENTS_EVERY - 1 && !may_send_event(step, before))
+		reading.events = 0;
+	return reading;
 }
 
 struct cells reading_part(const struct reading *reading, uint32_t i)
@@ -184,8 +169,9 @@ struct cells reading_part(const struct reading *reading, uint32_t i)
 		return (struct cells){CELL_IOAPIC, reading->ioapic ? IOAPIC_CELLS : 0};
 	if (i % 2)
 		return (struct cells){vcpu_cell(vcpu, VCPU_BASE),
-		    reading->others >> vcpu & 1 ? VCPU_CELLS - VCPU_BASE : 0};
-	return (struct cells){vcpu_cell(vcpu, 0), reading->registers >> vcpu & 1 ? VCPU_BASE : 0};
+		    reading->events >> vcpu & 1 ? VCPU_CELLS - VCPU_BASE : 0};
+	return (struct cells){
+	    vcpu_cell(vcpu, 0), reading->registers >> vcpu & 1 ? VCPU_BASE : 0};
 }
 
 /* ---- Routes -------------------------------------------------------------------------------- */
