@@ -141,7 +141,8 @@ static bool message_of(const struct difference_case *c, struct message *message)
 	if (route.type == ROUTE_MSI)
 		*message = msi_of(route.address, route.data);
 	else if (route.type == ROUTE_PINS && route.ioapic_pin >= 0)
-		*message = pin_message_of(c->before->cell[CELL_IOAPIC + (uint32_t)route.ioapic_pin]);
+		*message =
+		    pin_message_of(c->before->cell[CELL_IOAPIC + (uint32_t)route.ioapic_pin]);
 	else
 		return false;
 	return true;
@@ -596,8 +597,8 @@ static bool starts_by_msi(const struct difference_case *c)
 {
 	struct message message;
 
-	return !is_icr(c) && message_of(c, &message) &&
-	       message.delivery == APIC_DELIVERY_STARTUP && c->vcpu != UINT32_MAX &&
+	return !is_icr(c) && message_of(c, &message) && message.delivery == APIC_DELIVERY_STARTUP &&
+	       c->vcpu != UINT32_MAX &&
 	       (c->cell % VCPU_CELLS == VCPU_WAITS || c->cell % VCPU_CELLS == VCPU_START);
 }
 

@@ -114,7 +114,8 @@ bool step_applies(const struct shape *shape, const struct step *step, const stru
 {
 	if (step->vcpu >= shape->vcpu_count || !strchr(STEP_LETTERS, step->op))
 		return false;
-	if (step_needs_guest(step, state) && (is_waiting(state, step->vcpu) || stops_itself(step, state)))
+	if (step_needs_guest(step, state) &&
+	    (is_waiting(state, step->vcpu) || stops_itself(step, state)))
 		return false;
 	if (is_odd_elcr(step, state) || is_odd_image(step, state))
 		return false;
@@ -170,8 +171,7 @@ struct cells reading_part(const struct reading *reading, uint32_t i)
 	if (i % 2)
 		return (struct cells){vcpu_cell(vcpu, VCPU_BASE),
 		    reading->events >> vcpu & 1 ? VCPU_CELLS - VCPU_BASE : 0};
-	return (struct cells){
-	    vcpu_cell(vcpu, 0), reading->registers >> vcpu & 1 ? VCPU_BASE : 0};
+	return (struct cells){vcpu_cell(vcpu, 0), reading->registers >> vcpu & 1 ? VCPU_BASE : 0};
 }
 
 /* ---- Routes -------------------------------------------------------------------------------- */

@@ -11,9 +11,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-#define VECTOR 0x51u
-#define LEVEL  IOAPIC_RTE_LEVEL
-#define MASKED IOAPIC_RTE_MASKED
+#define VECTOR         0x51u
+#define LEVEL          IOAPIC_RTE_LEVEL
+#define MASKED         IOAPIC_RTE_MASKED
 #define MODE(delivery) ((uint64_t)APIC_DELIVERY_##delivery << IOAPIC_RTE_DELIVERY_SHIFT)
 
 static const struct shape two = {.vcpu_count = 2, .apic_id_step = 1};
