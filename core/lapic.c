@@ -56,10 +56,8 @@ void lapic_reset(struct ph_vcpu *vcpu, bool init)
 	/* What was posted before goes with IRR. */
 	post_drain(vcpu);
 	post_take_levels(vcpu);
-	lapic->irr_changed = lapic->isr_changed = lapic->tmr_changed = true;
 	if (!init) {
-		vcpu->lapic.base =
-		    APIC_DEFAULT_BASE | APIC_BASE_ENABLE | (vcpu->lapic.is_bsp ? APIC_BASE_BSP : 0);
+		lapic->base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE | (lapic->is_bsp ? APIC_BASE_BSP : 0);
 		lapic_reset_id(vcpu);
 	}
 	lapic_reset_registers(vcpu);

@@ -23,12 +23,10 @@ static void vmx_write_primary(struct ph_vcpu *vcpu, uint32_t value)
 	vmx_write(vcpu, VMCS_PRIMARY, value);
 }
 
+/* At ph_vcpu_init() the embedder has written the fields; at INIT it writes them again. */
 void vmx_reset(struct ph_vcpu *vcpu)
 {
-	/* At ph_vcpu_init() the embedder has written the fields; at INIT it writes them again. */
-	vcpu->lapic.irr_changed = true;
-	vcpu->lapic.isr_changed = true;
-	vcpu->lapic.tmr_changed = true;
+	(void)vcpu;
 }
 
 static void vmx_set_nmi_blocking(struct ph_vcpu *vcpu, bool blocked)

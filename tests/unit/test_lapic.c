@@ -182,6 +182,29 @@ static void accept_records_trigger_mode_in_tmr(void **state)
 }
 
 /* SDM vol. 3, "Error Handling": an IRR bit in the range 0 to 15 is never set. */
+static bool tmr_copy_bit(const struct ph_vcpu *vcpu, uint32_t vector)
+{
+	return vcpu->shared.tmr[vector / 64] >> vector % 64 & 1;
+}
+
+/* Senders look at a copy of TMR (core/post.c): it follows at once, and INIT clears it. */
+static void the_copy_of_tmr_for_senders_follows(void **state)
+{
+	struct ph_vcpu *vcpu = harness_vcpu(0);
+
+	(void)state;
+	for (uint32_t vector = 16; vector < 256; vector++) {
+		lapic_accept(vcpu, (uint8_t)vector, true);
+		assert_true(tmr_copy_bit(vcpu, vector));
+		if (vector % 2)
+			lapic_accept(vcpu, (uint8_t)vector, false);
+		assert_int_equal(tmr_copy_bit(vcpu, vector), !(vector % 2));
+	}
+	lapic_reset(vcpu, true);
+	for (uint32_t vector = 0; vector < 256; vector++)
+		assert_false(tmr_copy_bit(vcpu, vector));
+}
+
 static void illegal_vector_goes_to_esr(void **state)
 {
 	struct ph_vcpu *vcpu = harness_vcpu(0);
@@ -407,6 +430,7 @@ int main(void)
 	    TEST(init_stops_the_timer),
 	    TEST(accept_sets_exactly_its_irr_bit),
 	    TEST(accept_records_trigger_mode_in_tmr),
+	    TEST(the_copy_of_tmr_for_senders_follows),
 	    TEST(illegal_vector_goes_to_esr),
 	    TEST(illegal_vector_posted_by_a_device_goes_to_esr),
 	    TEST(priority_rules),

@@ -635,24 +635,36 @@ static void vmx_keeps_nmi_blocking(void **state)
 	}
 }
 
-/* Virtual-interrupt delivery: RVI and SVI are written anew, and the delivery follows the mode. */
-static void apicv_is_told_what_came_back(void **state)
+/*
+ * Virtual-interrupt delivery: RVI, SVI and the EOI-exit bitmap are written anew, and the delivery
+ * follows the mode; into a vCPU that never ran, and into one that did.
+ */
+static void check_apicv_import(bool has_run)
 {
 	struct ph_vcpu *vcpu = busy_vcpu();
 
-	(void)state;
 	vcpu->activity = ACTIVITY_ACTIVE;
 	vcpu->shared.requests = 0;
 	vcpu->events = (struct events){.lost = {.kind = EVENT_NONE}};
 	vcpu->lapic.extint_pending = false;
 	export_to(vcpu, image);
 	vcpu = fake_vmx_vcpu(PH_DELIVERY_POSTED);
+	if (has_run)
+		assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
 	assert_int_equal(ph_vcpu_import(vcpu, image, sizeof(image)), PH_OK);
 	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
 	assert_int_equal(fake_delivery, PH_DELIVERY_POSTED);
 	/* The highest of 0x71, 0x55 and 0xc5 requested; 0x72 in service. */
 	assert_int_equal(fake_vmcs[VMCS_GUEST_INTR_STATUS], 0x7200 | 0x71);
+	assert_int_equal(fake_vmcs[VMCS_EOI_EXIT_1], 1ull << (0x72 - 0x40));
 	harness_destroy();
+}
+
+static void apicv_is_told_what_came_back(void **state)
+{
+	(void)state;
+	check_apicv_import(false);
+	check_apicv_import(true);
 }
 
 /* Between vendors: what SVM has to watch, VMX does by itself. */

@@ -227,6 +227,29 @@ static void coming_back_from_injection_loads_all_that_the_processor_needs(void *
 	harness_destroy();
 }
 
+/* SDM vol. 3, "Local APIC State After an INIT Reset": nothing requested, in service, or level. */
+static void init_takes_back_what_the_processor_was_told(void **state)
+{
+	struct ph_vcpu *vcpu = prepare(PH_DELIVERY_POSTED);
+
+	(void)state;
+	post_interrupt(NULL, vcpu, 0x51, true, PH_SOURCE_IOAPIC);
+	post_interrupt(NULL, vcpu, 0x91, false, PH_SOURCE_MSI);
+	inside = processor_moves_vectors;
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(fake_vmcs[VMCS_GUEST_INTR_STATUS], 0x9100);
+	assert_int_equal(fake_vmcs[VMCS_EOI_EXIT_1], 1ull << 0x11);
+	post_request(vcpu, REQUEST_INIT);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(ph_vcpu_delivery(vcpu), PH_DELIVERY_INJECTED);
+	ph_apic_mmio_write(vcpu, APIC_SVR, 4, APIC_SVR_ENABLE | 0xff);
+	assert_int_equal(ph_vcpu_run(vcpu), PH_RUN_EXIT);
+	assert_int_equal(ph_vcpu_delivery(vcpu), PH_DELIVERY_POSTED);
+	assert_int_equal(fake_vmcs[VMCS_GUEST_INTR_STATUS], 0);
+	assert_int_equal(fake_vmcs[VMCS_EOI_EXIT_1], 0);
+	harness_destroy();
+}
+
 static void a_reason_of_the_vm_reaches_all_its_vcpus(void **state)
 {
 	(void)state;
@@ -312,6 +335,7 @@ int main(void)
 	    cmocka_unit_test(deliverable_is_what_rvi_and_ppr_say),
 	    cmocka_unit_test(inhibit_reason_switches_to_injection_and_back),
 	    cmocka_unit_test(coming_back_from_injection_loads_all_that_the_processor_needs),
+	    cmocka_unit_test(init_takes_back_what_the_processor_was_told),
 	    cmocka_unit_test(a_reason_of_the_vm_reaches_all_its_vcpus),
 	    cmocka_unit_test(guest_s_apic_mode_inhibits_its_own_vcpu),
 	    cmocka_unit_test(write_exit_knows_what_was_in_the_register_before),
