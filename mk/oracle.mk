@@ -38,15 +38,19 @@ oracle: $(ORACLE_REPLAY) $(ORACLE_KVM_REPLAY) ## replay what QEMU's, Bochs's and
 	$(Q)$< $(filter-out %/kvm-%,$(wildcard tests/oracle/records/*))
 	$(Q)$(ORACLE_KVM_REPLAY) tests/oracle/records/kvm-*
 
-# STEPS, SEED, VCPUS (1 to 8, by default each in turn).
+# STEPS, SEED, VCPUS (1 to 8, by default each in turn), ALL=1 (each listed difference has to show),
+# SHOW=WORD (listed differences with this in their name count as unlisted: a short sequence is printed).
+ORACLE_RARE := tests/oracle/rare
+oracle_options = $(if $(VCPUS),--vcpus $(VCPUS)) $(if $(ALL),--all 1 --replay @in) $(if $(SHOW),--show $(SHOW))
 STEPS ?= 100000
 SEED  ?= 1
 .PHONY: oracle-kvm
 oracle-kvm: $(ORACLE_KVM) $(KVM_INIT) ## compare core/ with Linux KVM's interrupt controllers (STEPS=N SEED=S)
-	$(Q)BUILD=$(BUILD) LIMIT=$${LIMIT:-7200} tools/on-kvm.sh $(ORACLE_KVM) --steps $(STEPS) --seed $(SEED) $(if $(VCPUS),--vcpus $(VCPUS))
+	$(Q)BUILD=$(BUILD) LIMIT=$${LIMIT:-7200} tools/on-kvm.sh -i $(ORACLE_RARE) $(ORACLE_KVM) --steps $(STEPS) --seed $(SEED) $(oracle_options)
 
 .PHONY: oracle-kvm-record
 oracle-kvm-record: $(ORACLE_KVM) $(KVM_INIT) ## record what KVM's controllers answer (STEPS=N SEED=S) into tests/oracle/records
 	$(Q)BUILD=$(BUILD) tools/on-kvm.sh -o tests/oracle/records/kvm-$(SEED) $(ORACLE_KVM) --steps $(STEPS) --seed $(SEED) --length 500 --record @out
+	$(Q)BUILD=$(BUILD) tools/on-kvm.sh -i $(ORACLE_RARE) -o tests/oracle/records/kvm-rare $(ORACLE_KVM) --replay @in --record @out
 
 ALL_TARGETS += $(ORACLE_KVM) $(KVM_INIT)

@@ -195,6 +195,7 @@ struct comparison {
 	struct state before;
 	struct state ours;
 	uint64_t used[64]; /* how often each listed difference was seen */
+	const char *show;  /* part of a name: that one counts as unlisted; or NULL */
 	uint64_t step_count, cell_count;
 	/* How the oracle takes over core's state behind a listed difference; NULL: it is a record.
 	 */

@@ -11,7 +11,7 @@ static bool is_listed(struct comparison *comparison, const struct difference_cas
 	for (size_t i = 0; i < difference_count; i++) {
 		if (differences[i].is_this(c)) {
 			comparison->used[i]++;
-			return true;
+			return !comparison->show || !strstr(differences[i].name, comparison->show);
 		}
 	}
 	return false;
@@ -155,5 +155,7 @@ int compare_verdict(const struct comparison *comparison, bool all)
 	printf("# %llu steps, %llu cells compared, %u listed differences seen, %u not seen\n",
 	    (unsigned long long)comparison->step_count, (unsigned long long)comparison->cell_count,
 	    listed, stale);
+	if (all && stale)
+		printf("# %u listed differences did not show\n", stale);
 	return comparison->is_failed || !comparison->step_count || (all && stale);
 }

@@ -469,7 +469,7 @@ static bool has_no_special_mask(const struct difference_case *c)
 static bool keeps_much_over_icw1(const struct difference_case *c)
 {
 	return c->step->op == 'c' && (c->step->where == 0x20 || c->step->where == 0xa0) &&
-	       c->step->value & 0x10 && c->cell >= CELL_PIC;
+	       c->step->value & 0x10 && c->cell >= CELL_PIC && c->cell < CELL_RESULT;
 }
 
 static bool hides_lines(const struct difference_case *c)
@@ -533,13 +533,14 @@ static bool is_true_of(
 
 static bool finds_one_of_an_id(const struct difference_case *c)
 {
-	return is_true_of(c, shares_its_id);
+	struct message message;
+
+	return is_true_of(c, shares_its_id) && !(message_of(c, &message) && message.is_logical);
 }
 
 static bool has_remote_irr_for_nobody(const struct difference_case *c)
 {
-	return c->cell >= CELL_IOAPIC && c->cell < CELL_IOAPIC + ORACLE_PINS &&
-	       c->theirs == (c->ours | IOAPIC_RTE_REMOTE_IRR);
+	return is_ioapic_step(c) && is_acceptance(c) && c->theirs & IOAPIC_RTE_REMOTE_IRR;
 }
 
 #define PIC_INIT_STATE 9u
@@ -550,6 +551,13 @@ static bool requests_while_programmed(const struct difference_case *c)
 	    pic_byte(c->before, 0, PIC_INIT_STATE) || pic_byte(c->before, 1, PIC_INIT_STATE);
 
 	return is_awaiting && is_pic_effect(c);
+}
+
+static bool may_be_logical(const struct difference_case *c)
+{
+	struct message message;
+
+	return !message_of(c, &message) || message.is_logical;
 }
 
 /* In xAPIC mode, the bits that name the CPU in its model. */
@@ -575,7 +583,19 @@ static bool has_odd_logical_id(const struct difference_case *c, uint32_t vcpu)
 
 static bool finds_logical_by_one_bit(const struct difference_case *c)
 {
-	return is_true_of(c, has_odd_logical_id);
+	return is_true_of(c, has_odd_logical_id) && may_be_logical(c);
+}
+
+static bool has_odd_model(const struct difference_case *c, uint32_t vcpu)
+{
+	uint32_t dfr = (uint32_t)state_reg(c->before, vcpu, APIC_DFR);
+
+	return !was_x2apic(c, vcpu) && dfr != APIC_DFR_FLAT && dfr != APIC_DFR_CLUSTER;
+}
+
+static bool takes_odd_models_for_clusters(const struct difference_case *c)
+{
+	return is_true_of(c, has_odd_model) && may_be_logical(c);
 }
 
 #define PIC_FULLY_NESTED 12u
@@ -589,8 +609,11 @@ static bool lets_all_past_the_slave(const struct difference_case *c)
 
 static bool polls_after_another_ocw3(const struct difference_case *c)
 {
-	return c->step->op == 'c' && c->cell % 16 == (CELL_PIC + PIC_POLL) % 16 &&
-	       c->cell >= CELL_PIC && !c->ours;
+	uint32_t port = c->step->where;
+	bool is_ocw3 = (c->step->value & 0x18) == 8;
+
+	return c->step->op == 'c' && (port == 0x20 || port == 0xa0) && is_ocw3 &&
+	       c->cell == CELL_PIC + (port >> 7) * 16 + PIC_POLL && !c->ours;
 }
 
 static bool starts_by_msi(const struct difference_case *c)
@@ -604,22 +627,28 @@ static bool starts_by_msi(const struct difference_case *c)
 
 static bool loses_events_when_disabled(const struct difference_case *c)
 {
-	return (is_icr(c) || c->step->op == 'm' || c->step->op == 'l') && c->vcpu != UINT32_MAX &&
-	       !(state_reg(c->before, c->vcpu, APIC_SVR) & APIC_SVR_ENABLE) && is_arrival(c);
+	struct message message;
+
+	return message_of(c, &message) && message.is_logical &&
+	       message.delivery > APIC_DELIVERY_LOWEST && is_arrival(c) &&
+	       !(state_reg(c->before, c->vcpu, APIC_SVR) & APIC_SVR_ENABLE);
 }
 
 /* An edge-triggered pin of the vector that ends, a level. */
 static bool resends_edges_at_eoi(const struct difference_case *c)
 {
+	struct message message;
+
 	if (!is_eoi(c) || !is_arrival(c))
 		return false;
 	for (uint32_t pin = 0; pin < ORACLE_PINS; pin++) {
 		uint64_t entry = c->before->cell[CELL_IOAPIC + pin];
-		uint32_t vector = entry & IOAPIC_RTE_VECTOR_MASK;
 
+		message = pin_message_of(entry);
 		if (!(entry & (IOAPIC_RTE_LEVEL | IOAPIC_RTE_MASKED)) &&
-		    state_reg(c->before, c->step->vcpu, APIC_ISR + vector / 32 * 16) >>
-		            vector % 32 &
+		    (c->reg == UINT32_MAX || is_own_bit(c, &message)) &&
+		    state_reg(c->before, c->step->vcpu, APIC_ISR + message.vector / 32 * 16) >>
+		            message.vector % 32 &
 		        1)
 			return true;
 	}
@@ -660,6 +689,9 @@ const struct difference differences[] = {
         requests_while_programmed},
     {"an xAPIC is found by the lowest bit of its logical ID, and alone",
         "SDM vol. 3, \"Logical Destination Mode\": by any bit", finds_logical_by_one_bit},
+    {"a DFR that names no model names the cluster model",
+        "SDM vol. 3, \"Logical Destination Mode\": all ones or all zeros; core/ finds nobody by it",
+        takes_odd_models_for_clusters},
     {"no special mask mode of the 8259", "8259A, \"Special Mask Mode\"", has_no_special_mask},
     {"ICW1 leaves the 8259's ISR, vectors, poll and rotation, and forgets the lines",
         "8259A, \"Initialization Command Words\": what it clears; lines are lines",

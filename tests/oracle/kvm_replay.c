@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Replay records of Linux KVM's interrupt controllers (tests/oracle/kvm.c --record) against core/:
- * the same steps, the same comparison, without KVM.
+ * the same steps, the same comparison, without KVM.  Each listed difference has to show in them.
  */
 #include "tests/oracle/kvm.h"
 
@@ -100,7 +100,7 @@ int main(int argc, char **argv)
 
 	for (int i = 1; i < argc && is_whole; i++)
 		is_whole = run_record(argv[i]);
-	status = compare_verdict(&comparison, false) || !is_whole;
+	status = compare_verdict(&comparison, true) || !is_whole;
 	printf("%s 1 - as KVM said, or listed\n1..1\n", status ? "not ok" : "ok");
 	return status;
 }
