@@ -2,6 +2,8 @@
 # The examples that embed the library: built against it and, with it, under TSan.
 
 EXAMPLES := threads
+# Those that embed the library, as they are installed; the line to build each stands in its comment.
+EXAMPLE_SOURCES := examples/threads.c examples/kvm.c examples/kvm_guest.S
 
 CFLAGS_tsan := $(BASE) -O1 -D_GNU_SOURCE -fsanitize=thread
 $(eval $(call profile_rule,tsan))

@@ -11,6 +11,7 @@ libdir     ?= $(PREFIX)/lib
 includedir := $(PREFIX)/include
 mandir     := $(PREFIX)/share/man
 pkglibdir  := $(PREFIX)/lib/posthorn
+docdir     ?= $(PREFIX)/share/doc/posthorn
 
 VERSION   := $(shell sed -n 's/.*POSTHORN_VERSION "\(.*\)"/\1/p' cli/cli.h)
 SO_NUMBER := 0
@@ -51,7 +52,7 @@ install_program := $(INSTALL) -D -m 755
 .PHONY: install install-library install-programs
 install: install-library install-programs ## install everything (DESTDIR, PREFIX)
 
-install-library: $(LIBRARY) $(BUILD)/lib/posthorn.pc ## install the library, its headers and manual page
+install-library: $(LIBRARY) $(BUILD)/lib/posthorn.pc ## install the library, its headers, manual page and examples
 	for h in include/posthorn/*.h; do $(install_data) $$h $(DESTDIR)$(includedir)/posthorn/$${h##*/} || exit 1; done
 	$(install_data) $(BUILD)/lib/libposthorn.a $(DESTDIR)$(libdir)/libposthorn.a
 	$(install_data) $(BUILD)/lib/$(SO_FILE) $(DESTDIR)$(libdir)/$(SO_FILE)
@@ -59,6 +60,7 @@ install-library: $(LIBRARY) $(BUILD)/lib/posthorn.pc ## install the library, its
 	ln -sf $(SO_NAME) $(DESTDIR)$(libdir)/libposthorn.so
 	$(install_data) $(BUILD)/lib/posthorn.pc $(DESTDIR)$(libdir)/pkgconfig/posthorn.pc
 	$(install_data) docs/man/libposthorn.3 $(DESTDIR)$(mandir)/man3/libposthorn.3
+	for e in $(EXAMPLE_SOURCES); do $(install_data) $$e $(DESTDIR)$(docdir)/$$e || exit 1; done
 
 # The command looks for posthorn.elf beside itself, through the link.
 install-programs: $(PROGRAMS) ## install the commands and their manual pages

@@ -8,6 +8,7 @@ destination=$(mktemp -d)
 trap 'rm -rf "$destination"' EXIT
 prefix=/opt/posthorn
 root=$destination$prefix
+examples=$root/share/doc/posthorn/examples
 
 number=0
 check() { # NAME COMMAND...: a TAP line
@@ -55,7 +56,7 @@ build() { # OUTPUT EXTRA...
 	local output=$1
 	shift
 	# shellcheck disable=SC2046 # flags are words
-	${CC:-gcc} -std=gnu11 -Wall -Wextra -Werror $(pkg --cflags posthorn) examples/threads.c \
+	${CC:-gcc} -std=gnu11 -Wall -Wextra -Werror $(pkg --cflags posthorn) "$examples/threads.c" \
 		-o "$destination/$output" "$@" -pthread
 }
 
@@ -69,6 +70,17 @@ dynamic() {
 static() {
 	build static "$root/lib/libposthorn.a"
 	timeout 60 "$destination/static"
+}
+
+# By the line that stands in its comment; 77: it needs a /dev/kvm that is not here.
+example() { # NAME
+	local line status=0
+	line=$(sed -n 's/^ \*  *\(cc .*\)$/\1/p' "$examples/$1.c")
+	[ -n "$line" ] || return 1
+	(cd "$examples" && export PKG_CONFIG_PATH=$root/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$destination &&
+		eval "$line -o $destination/$1") || return 1
+	LD_LIBRARY_PATH=$root/lib timeout 60 "$destination/$1" || status=$?
+	[ $status = 0 ] || [ $status = 77 ]
 }
 
 commands() {
@@ -92,6 +104,8 @@ check "the static library has only ph_*" only_ph "$root/lib/libposthorn.a"
 check "what the headers declare is exported, and nothing else" all_declared
 check "a program against the shared library runs" dynamic
 check "a program against the static library runs" static
+check "the installed example of threads, built by its own line" example threads
+check "the installed example on KVM, built by its own line" example kvm
 check "the commands find their parts" commands
 check "manual pages" pages
 echo "1..$number"
