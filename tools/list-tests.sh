@@ -136,6 +136,7 @@ bochs() {
 bochs_long() {
 	local mode cpus
 	echo "boot/memtest 1000 LIMIT=950 tests/boot/memtest.sh 2"
+	echo "bochs/memtest 1800 MEMORY=16M LIMIT=1750 tests/boot/bochs.sh posted memtest.sh 2"
 	echo "bochs/svm 300 LIMIT=280 tests/boot/bochs-svm.sh self_ipi:1 tpr:1 ipi_storm:2 lapic_timer:1 hlt_pending:2 extint_pic:1 level_ioapic:2 soak:4:total=5000 wild:2 tsc_deadline:2"
 	echo "bochs/linux-debian-13 1200 FETCH_KERNEL=fetch-kernel-trixie.sh LIMIT=1180 tests/boot/bochs.sh posted linux.sh 2 2"
 	for mode in off vid posted; do

@@ -114,7 +114,7 @@ static void enqueue_and_unlock(struct run_queue *queue, struct thread *thread)
 	spin_unlock(&queue->lock);
 	if (pcpu != cpu_index())
 		ipi_send(pcpu, VECTOR_RESCHEDULE);
-	/* Pairs with the fence in sched_idle(): either it sees the thread or we see it idle. */
+	/* As in finish_switch(), pairs with the fence in sched_idle(): it sees the thread or we see it idle. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (is_busy && may_move)
 		call_idle_pcpu(queue);
@@ -139,6 +139,7 @@ static void finish_switch(void)
 	struct run_queue *queue = own_queue();
 	struct thread *left = queue->previous;
 	bool is_moving = false, is_dying = left->state == THREAD_DYING;
+	bool may_move = left->is_queued && !left->is_pinned;
 
 	if (left->migrate_to != MIGRATE_NONE) {
 		uint32_t target = left->migrate_to;
@@ -150,6 +151,10 @@ static void finish_switch(void)
 	}
 	queue->current->run_since = tsc_read();
 	spin_unlock(&queue->lock);
+	if (may_move) { /* it waits here, perhaps while another pCPU has nothing to do */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		call_idle_pcpu(queue);
+	}
 	if (is_moving)
 		enqueue_and_unlock(lock_queue_of(left), left);
 	if (is_dying)
@@ -425,7 +430,7 @@ void sched_idle(void)
 	for (;;) {
 		irq_disable();
 		set_need_resched(false);
-		/* is_idle is set: pairs with the fence in enqueue_and_unlock(). */
+		/* is_idle is set: pairs with the fences before call_idle_pcpu(). */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (__atomic_load_n(&queue->first, __ATOMIC_RELAXED) != NULL || pull()) {
 			spin_lock(&queue->lock);

@@ -2,6 +2,7 @@
 /* Self-test of sched/. */
 #include <stddef.h>
 
+#include "hypervisor/cpu/instructions.h"
 #include "hypervisor/cpu/irq.h"
 #include "hypervisor/cpu/timer.h"
 #include "hypervisor/lib/panic.h"
@@ -14,6 +15,10 @@
 #define STORM_COUNT    1000u /* wakes that each thread must consume */
 #define MIGRATE_COUNT  200u
 #define SPIN_NS        60000000u
+
+/* Intel 8254, "Control Word Format": mode 0, waiting for a count. */
+#define PIT_CONTROL           0x43
+#define PIT_CHANNEL_0_STOPPED 0x30
 
 struct worker {
 	struct thread *thread;
@@ -226,6 +231,25 @@ static bool an_idle_pcpu_pulls(void)
 	return true;
 }
 
+/* Not started nor woken: two that take turns on a pCPU, and nothing but them can wake the other. */
+static bool an_idle_pcpu_pulls_what_gives_way(void)
+{
+	uint64_t moved = 0;
+
+	out8(PIT_CONTROL, PIT_CHANNEL_0_STOPPED); /* the nudge (tcg.h) */
+	CHECK(start_workers(2, spin, true, false));
+	CHECK(wait_ns(SPIN_NS));
+	for (uint32_t i = 0; i < 2; i++)
+		workers[i].thread->is_pinned = false;
+	CHECK(wait_ns(SPIN_NS));
+	for (uint32_t i = 0; i < 2; i++)
+		moved += workers[i].thread->migration_count;
+	__atomic_store_n(&is_stopping, 1, __ATOMIC_RELAXED);
+	CHECK(reap_workers(2));
+	CHECK(cpu_count() == 1 ? moved == 0 : moved > 0);
+	return true;
+}
+
 static bool a_running_thread_is_migrated_from_outside(void)
 {
 	CHECK(start_workers(1, spin, true, false));
@@ -299,6 +323,7 @@ const struct selftest_case selftest_thread_cases[] = {
 	{ "a thread goes where it is sent", a_thread_goes_where_it_is_sent },
 	{ "slices share a pCPU", slices_share_a_pcpu },
 	{ "an idle pCPU pulls", an_idle_pcpu_pulls },
+	{ "an idle pCPU pulls what gives way", an_idle_pcpu_pulls_what_gives_way },
 	{ "a running thread is migrated from outside", a_running_thread_is_migrated_from_outside },
 	{ "hooks alternate", hooks_alternate },
 	{ "a timer wakes a sleeper", a_timer_wakes_a_sleeper },

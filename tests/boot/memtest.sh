@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Debian's memtest86+ tests a small memory once, with all virtual CPUs: memtest.sh VCPUS [POSTHORN-OPTION...]
+# MEMORY: how much the guest has (default 34M). LIMIT: seconds.
 # shellcheck source=tests/boot/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -11,7 +12,7 @@ shift
 choose_qemu "$@"
 # It never ends by itself: the console says when a pass is complete.
 "$posthorn" run --kernel "$work/boot/memtest86+x64.bin" --append console=ttyS0,115200 --cpus "$cpus" \
-	--memory 34M --timeout "${LIMIT:-600}" --log "$work/log" "$@" </dev/null >"$work/console" &
+	--memory "${MEMORY:-34M}" --timeout "${LIMIT:-600}" --log "$work/log" "$@" </dev/null >"$work/console" &
 session=$!
 trap 'kill "$session" 2>/dev/null; rm -rf "$work"' EXIT
 while kill -0 "$session" 2>/dev/null && ! grep -qa 'Pass: *1 ' "$work/console"; do
