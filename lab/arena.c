@@ -39,8 +39,9 @@ static void *take_memory(uint32_t start, size_t size, const char *name)
 
 void *lab_alloc(size_t size, const char *name)
 {
-	return take_memory(round_up(engine.shared_used, size && size % PAGE_SIZE == 0 ? PAGE_SIZE : LINE_SIZE),
-	    size, name);
+	uint32_t align = size && size % PAGE_SIZE == 0 ? PAGE_SIZE : LINE_SIZE;
+
+	return take_memory(round_up(engine.shared_used, align), size, name);
 }
 
 void *lab_alloc_split(size_t size, size_t busy, const char *name)

@@ -10,9 +10,9 @@ LAB_OBJECTS := $(call objects,lab,$(LAB_SOURCES) $(LAB_CORE) $(LAB_FOREIGN))
 LAB_TEST_OBJECTS := $(call objects,lab,$(LAB_TESTS:%=tests/lab/test_%.c) tests/lab/test_watch.c tests/lab/broken.c)
 LAB_PROGRAM := $(BUILD)/posthorn-lab
 
-# Lines of raw memory are read as words; the stacks of a world have fixed addresses.
 # Bound at the start: at its first call a function would go much deeper into a program's stack than ever after.
 LAB_LINK := -no-pie -pthread -Wl,-z,now
+# Lines of raw memory are read as words; the stacks of a world have fixed addresses.
 LAB_FLAGS := -O3 -fno-strict-aliasing -fno-pie -fcf-protection=none -fno-stack-protector
 # The size of a table is among the flags: objects of two minds must not meet.
 $(LAB_OBJECTS) $(LAB_TEST_OBJECTS): mk/flags.mk

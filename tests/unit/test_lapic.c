@@ -181,7 +181,6 @@ static void accept_records_trigger_mode_in_tmr(void **state)
 	assert_true(harness_apic_bit(vcpu, APIC_TMR, 0x75));
 }
 
-/* SDM vol. 3, "Error Handling": an IRR bit in the range 0 to 15 is never set. */
 static bool tmr_copy_bit(const struct ph_vcpu *vcpu, uint32_t vector)
 {
 	return vcpu->shared.tmr[vector / 64] >> vector % 64 & 1;
@@ -205,6 +204,7 @@ static void the_copy_of_tmr_for_senders_follows(void **state)
 		assert_false(tmr_copy_bit(vcpu, vector));
 }
 
+/* SDM vol. 3, "Error Handling": an IRR bit in the range 0 to 15 is never set. */
 static void illegal_vector_goes_to_esr(void **state)
 {
 	struct ph_vcpu *vcpu = harness_vcpu(0);
